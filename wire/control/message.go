@@ -1,0 +1,196 @@
+// Package control is the wire between datanodes and the name node, and between
+// datanodes for block recovery: go-msgpack arrays as bodies of wire/hadooprpc frames.
+// It declares the messages, the two interfaces that their receivers fulfil, and a
+// client and a server side for each.
+package control
+
+import (
+	"context"
+
+	"redoubt/dfs"
+)
+
+// Names of the two protocols in the RPC header, and their version.
+const (
+	NameNodeProtocol = "redoubt.NameNodeControl"
+	DataNodeProtocol = "redoubt.DataNodeControl"
+	ProtocolVersion  = 1
+)
+
+// NameNode is what a datanode asks of the name node. Implementations may be called from
+// several goroutines, at the same time even for one datanode.
+type NameNode interface {
+	// Handshake tells which cluster this is; called before Register.
+	Handshake(ctx context.Context, req *HandshakeRequest) (*HandshakeReply, error)
+	// Register makes the datanode known. Errors: dfs.DisallowedDatanode, dfs.IncorrectVersion.
+	Register(ctx context.Context, req *RegisterRequest) (*RegisterReply, error)
+	// Heartbeat reports liveness and volumes and brings back commands. An unknown or
+	// dead-declared datanode gets CmdRegister.
+	Heartbeat(ctx context.Context, req *HeartbeatRequest) (*HeartbeatReply, error)
+	// BlockReport tells all replicas of one volume, in one or several parts.
+	BlockReport(ctx context.Context, req *BlockReportRequest) (*BlockReportReply, error)
+	// Incremental tells what has changed since the last report; it is durable at the
+	// name node's block manager (soft state) when it returns.
+	Incremental(ctx context.Context, req *IncrementalRequest) error
+	// BadBlocks reports replicas that failed their checksum, here or at a peer.
+	BadBlocks(ctx context.Context, req *BadBlocksRequest) error
+	// CommitSync ends a block recovery: the block gets its new stamp and length and its
+	// file may be closed.
+	CommitSync(ctx context.Context, req *CommitSyncRequest) error
+}
+
+// DataNode is what the primary of a block recovery asks of its peers.
+type DataNode interface {
+	// InitRecovery stops a writer of the replica and tells its state. A replica that is
+	// not there gives dfs.ReplicaNotFound; RecoveryID not above its stamp or above an
+	// earlier recovery's gives dfs.RecoveryInProgress.
+	InitRecovery(ctx context.Context, req *InitRecoveryRequest) (*ReplicaInfo, error)
+	// UpdateReplica truncates the replica to the agreed length, gives it the new stamp
+	// and finalizes it.
+	UpdateReplica(ctx context.Context, req *UpdateReplicaRequest) (*UpdateReplicaReply, error)
+}
+
+type HandshakeRequest struct{ SoftwareVersion string }
+
+type HandshakeReply struct {
+	Cluster         dfs.ClusterInfo
+	SoftwareVersion string
+	HeartbeatMS     int64 // how often to call Heartbeat
+	ReportMS        int64 // how often to send a full report
+}
+
+type RegisterRequest struct {
+	Node            dfs.DatanodeID
+	Cluster         dfs.ClusterInfo // zero fields: a fresh datanode that takes what the name node has
+	SoftwareVersion string
+	Storages        []dfs.StorageReport
+}
+
+type RegisterReply struct {
+	Node     dfs.DatanodeID // with the IP as the name node sees it
+	Location string         // rack
+}
+
+type HeartbeatRequest struct {
+	UUID          string
+	Storages      []dfs.StorageReport
+	Xceivers      uint32 // streams being served
+	CacheCapacity int64
+	CacheUsed     int64
+	FailedVolumes []string
+	SlowPeers     []string // UUIDs of peers that were slow to write to
+}
+
+type HeartbeatReply struct {
+	Commands []Command
+	Active   bool // this name node is the active one: its commands count
+	TxID     dfs.TxID
+}
+
+// CommandKind says what a datanode is to do.
+type CommandKind uint8
+
+const (
+	CmdNone       CommandKind = 0
+	CmdRegister   CommandKind = 1 // register again and send full reports
+	CmdTransfer   CommandKind = 2 // copy Block to Targets
+	CmdInvalidate CommandKind = 3 // remove the replicas Blocks
+	CmdRecover    CommandKind = 4 // recover Block as its primary; Targets hold replicas
+	CmdReport     CommandKind = 5 // send full block reports now
+	CmdBandwidth  CommandKind = 6 // balancing bandwidth, bytes/s, in Value
+	CmdShutdown   CommandKind = 7
+	CmdFold       CommandKind = 8 // parity groups; reserved
+)
+
+// Command of the name node to a datanode.
+type Command struct {
+	Kind       CommandKind
+	PoolID     string
+	Block      dfs.Block
+	Blocks     []dfs.Block
+	Targets    []Target
+	RecoveryID dfs.GenStamp
+	NewLength  int64 // for a truncate recovery; -1 otherwise
+	Value      int64
+}
+
+// Target is a datanode and one of its volumes.
+type Target struct {
+	Node    dfs.DatanodeID
+	Storage string
+	Type    dfs.StorageType
+}
+
+// ReplicaInfo is one replica in a report.
+type ReplicaInfo struct {
+	Block dfs.Block
+	State dfs.ReplicaState
+}
+
+type BlockReportRequest struct {
+	UUID     string
+	PoolID   string
+	Storage  string // volume UUID
+	ReportID uint64 // the same for all parts of one report
+	Part     int    // 0 .. Parts-1
+	Parts    int
+	// Blocks holds, per replica, id, generation stamp, length and state as uvarints, ids
+	// as the zig-zag difference to the one before: AppendReplica and DecodeReplicas.
+	Count  int
+	Blocks []byte
+}
+
+type BlockReportReply struct{ Commands []Command }
+
+// Event is what happened to a replica.
+type Event uint8
+
+const (
+	EventReceiving Event = 1 // a writer has opened it
+	EventReceived  Event = 2 // it is finalized
+	EventDeleted   Event = 3
+)
+
+type ReplicaEvent struct {
+	Event   Event
+	Storage string
+	Block   dfs.Block
+	// DeleteHint is the UUID of the node whose replica a balancing move is to replace.
+	DeleteHint string
+}
+
+type IncrementalRequest struct {
+	UUID   string
+	PoolID string
+	Events []ReplicaEvent
+}
+
+type BadBlocksRequest struct {
+	Reporter string // UUID of the datanode that found them
+	Blocks   []dfs.BadBlock
+}
+
+type CommitSyncRequest struct {
+	PoolID    string
+	Block     dfs.Block // as it was
+	NewStamp  dfs.GenStamp
+	NewLength int64
+	Close     bool // close the file
+	Delete    bool // no replica had anything: drop the block
+	Targets   []Target
+}
+
+type InitRecoveryRequest struct {
+	PoolID     string
+	Block      dfs.Block
+	RecoveryID dfs.GenStamp
+}
+
+type UpdateReplicaRequest struct {
+	PoolID     string
+	Block      dfs.Block // the replica as InitRecovery told it
+	RecoveryID dfs.GenStamp
+	NewLength  int64
+}
+
+type UpdateReplicaReply struct{ Storage string }
