@@ -1,0 +1,124 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"redoubt/dfs"
+	"redoubt/vfs"
+)
+
+// Options say where a journal lives and when it takes checkpoints. FS, Dirs and
+// Machine are required; every other field's zero value is a working default.
+type Options struct {
+	FS      vfs.FS
+	Dirs    []string // name directories; each holds a whole copy
+	Machine Machine
+
+	// Lock is held while a batch is applied and while a snapshot is taken; readers of
+	// the machine hold it shared. Nil: nobody else reads the machine.
+	Lock sync.Locker
+
+	// Cluster, when its ClusterID is set, must be the one the directories were
+	// formatted with.
+	Cluster dfs.ClusterInfo
+
+	CheckpointTxns     int64         // checkpoint after so many transactions; 0: 1,000,000; < 0: never by count
+	CheckpointInterval time.Duration // checkpoint after so long, if anything was logged; 0: one hour; < 0: never by time
+	CheckpointParallel int           // goroutines that encode an image while clients write; 0: 1
+	NoFinalCheckpoint  bool          // Close only seals the log
+	Retain             int           // images kept in each directory; 0: 2
+
+	DigestEvery int   // transactions between digest marks in the log; 0: 10,000; < 0: none
+	MaxBatch    int   // transactions in one batch; 0: 8192
+	FillChunk   int64 // bytes of zeroes written ahead of the log's end; 0: 1 MiB; < 0: none
+
+	Logger  *slog.Logger // nil: no log
+	OnFatal func(error)  // called once, on its own goroutine, when no directory can be written any more
+	Now     func() time.Time
+}
+
+// Defaults of the zero Options.
+const (
+	DefaultCheckpointTxns     = 1_000_000
+	DefaultCheckpointInterval = time.Hour
+	DefaultRetain             = 2
+	DefaultDigestEvery        = 10_000
+	DefaultMaxBatch           = 8192
+)
+
+// Validate names every fault of the options.
+func (o *Options) Validate() error {
+	var errs []error
+	if o.FS == nil {
+		errs = append(errs, errors.New("journal: Options.FS is missing"))
+	}
+	if o.Machine == nil {
+		errs = append(errs, errors.New("journal: Options.Machine is missing"))
+	}
+	if err := validateDirs(o.Dirs); err != nil {
+		errs = append(errs, err)
+	}
+	if o.Retain < 0 {
+		errs = append(errs, fmt.Errorf("journal: Options.Retain is %d", o.Retain))
+	}
+	if o.CheckpointParallel < 0 {
+		errs = append(errs, fmt.Errorf("journal: Options.CheckpointParallel is %d", o.CheckpointParallel))
+	}
+	if o.MaxBatch < 0 {
+		errs = append(errs, fmt.Errorf("journal: Options.MaxBatch is %d", o.MaxBatch))
+	}
+	return errors.Join(errs...)
+}
+
+func validateDirs(dirs []string) error {
+	if len(dirs) == 0 {
+		return errors.New("journal: no name directory is given")
+	}
+	seen := make(map[string]bool, len(dirs))
+	for _, d := range dirs {
+		if d == "" {
+			return errors.New("journal: a name directory is empty")
+		}
+		if seen[d] {
+			return fmt.Errorf("journal: name directory %s is given twice", d)
+		}
+		seen[d] = true
+	}
+	return nil
+}
+
+// withDefaults gives a copy with every zero replaced.
+func (o Options) withDefaults() Options {
+	if o.Lock == nil {
+		o.Lock = new(sync.Mutex)
+	}
+	if o.CheckpointTxns == 0 {
+		o.CheckpointTxns = DefaultCheckpointTxns
+	}
+	if o.CheckpointInterval == 0 {
+		o.CheckpointInterval = DefaultCheckpointInterval
+	}
+	if o.CheckpointParallel == 0 {
+		o.CheckpointParallel = 1
+	}
+	if o.Retain == 0 {
+		o.Retain = DefaultRetain
+	}
+	if o.DigestEvery == 0 {
+		o.DigestEvery = DefaultDigestEvery
+	}
+	if o.MaxBatch == 0 {
+		o.MaxBatch = DefaultMaxBatch
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
+}
