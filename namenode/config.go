@@ -1,0 +1,156 @@
+package namenode
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"redoubt/dfs"
+	"redoubt/vfs"
+)
+
+// Config says how a name node runs. The zero value works but for NameDirs; fields that
+// are zero take the defaults that their comments name, which are HDFS's.
+type Config struct {
+	FS       vfs.FS   // vfs.OS()
+	NameDirs []string // dfs.namenode.name.dir; at least one, formatted
+
+	Superuser  string      // who may do everything; the one who started the process
+	Supergroup string      // dfs.permissions.superusergroup, "supergroup"
+	Groups     GroupSource // OSGroups{}
+	GroupsTTL  time.Duration
+	// PermissionsOff is the opposite of dfs.permissions.enabled.
+	PermissionsOff bool
+
+	Files    FileConfig
+	SafeMode SafeModeConfig
+	Leases   LeaseConfig
+	Durable  DurableConfig
+
+	Log   *slog.Logger // discards
+	Audit io.Writer    // one line per operation; nil: none
+	// OnFailure is called once, from a goroutine of its own, when the journal has failed
+	// for good. The name node answers no change any more; the process should end.
+	OnFailure func(error)
+}
+
+// FileConfig holds what new files get and what names and files may be like.
+type FileConfig struct {
+	Defaults       dfs.ServerDefaults // what clients are told; dfs.blocksize 128 MiB, dfs.replication 3, ...
+	MinReplication uint16             // dfs.namenode.replication.min, 1: replicas for complete to succeed
+	MaxReplication uint16             // dfs.replication.max, 512
+	MinBlockSize   int64              // dfs.namenode.fs-limits.min-block-size, 1 MiB
+	MaxBlocks      int                // dfs.namenode.fs-limits.max-blocks-per-file, 10000
+	MaxComponent   int                // dfs.namenode.fs-limits.max-component-length, 255 bytes
+	MaxItems       int                // dfs.namenode.fs-limits.max-directory-items, 1048576
+	ListLimit      int                // dfs.ls.limit, 1000
+	// AccessTimePrecision is dfs.namenode.accesstime.precision, 1 hour. Negative: access
+	// times are not kept.
+	AccessTimePrecision time.Duration
+	// AddBlockWait is how long addBlock and complete wait for a replica to be reported
+	// before they answer NotReplicatedYet or false, 2 s. Negative: no wait.
+	AddBlockWait time.Duration
+}
+
+// SafeModeConfig says when a started name node leaves safe mode.
+type SafeModeConfig struct {
+	Threshold    float64       // dfs.namenode.safemode.threshold-pct, 0.999
+	MinDatanodes int           // dfs.namenode.safemode.min.datanodes, 0
+	Extension    time.Duration // dfs.namenode.safemode.extension, 30 s; negative: none
+}
+
+// LeaseConfig says how long writers may be silent.
+type LeaseConfig struct {
+	Soft time.Duration // 60 s: then another writer may take over
+	Hard time.Duration // dfs.namenode.lease-hard-limit-sec, 20 min: then the file is closed
+}
+
+// DurableConfig says when checkpoints are taken.
+type DurableConfig struct {
+	CheckpointTxns   int64         // dfs.namenode.checkpoint.txns, 1,000,000
+	CheckpointPeriod time.Duration // dfs.namenode.checkpoint.period, 1 h
+}
+
+func orDefault[T comparable](v *T, def T) {
+	var zero T
+	if *v == zero {
+		*v = def
+	}
+}
+
+// withDefaults fills in what is zero.
+func (c Config) withDefaults() Config {
+	if c.FS == nil {
+		c.FS = vfs.OS()
+	}
+	if c.Groups == nil {
+		c.Groups = OSGroups{}
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	orDefault(&c.Supergroup, "supergroup")
+	orDefault(&c.GroupsTTL, 300*time.Second)
+	f := &c.Files
+	orDefault(&f.Defaults.BlockSize, int64(dfs.DefaultBlockSize))
+	orDefault(&f.Defaults.BytesPerChecksum, uint32(dfs.BytesPerChecksum))
+	orDefault(&f.Defaults.WritePacketSize, uint32(dfs.DefaultWritePacket))
+	orDefault(&f.Defaults.Replication, uint16(dfs.DefaultReplication))
+	orDefault(&f.Defaults.FileBufferSize, uint32(dfs.DefaultFileBuffer))
+	orDefault(&f.Defaults.ChecksumType, dfs.ChecksumCRC32C)
+	orDefault(&f.MinReplication, uint16(1))
+	orDefault(&f.MaxReplication, uint16(dfs.MaxReplication))
+	orDefault(&f.MinBlockSize, int64(dfs.MinBlockSize))
+	orDefault(&f.MaxBlocks, dfs.MaxBlocksPerFile)
+	orDefault(&f.MaxComponent, dfs.MaxComponentLength)
+	orDefault(&f.MaxItems, dfs.MaxDirectoryItems)
+	orDefault(&f.ListLimit, dfs.MaxListing)
+	orDefault(&f.AccessTimePrecision, time.Hour)
+	orDefault(&f.AddBlockWait, 2*time.Second)
+	orDefault(&c.SafeMode.Threshold, 0.999)
+	orDefault(&c.SafeMode.Extension, 30*time.Second)
+	orDefault(&c.Leases.Soft, dfs.DefaultLeaseSoftMS*time.Millisecond)
+	orDefault(&c.Leases.Hard, dfs.DefaultLeaseHardMS*time.Millisecond)
+	orDefault(&c.Durable.CheckpointTxns, 1_000_000)
+	orDefault(&c.Durable.CheckpointPeriod, time.Hour)
+	return c
+}
+
+// Validate reports every fault of the configuration, not only the first one.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	var errs []error
+	need := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("namenode: "+format, args...))
+		}
+	}
+	need(len(c.NameDirs) > 0, "dfs.namenode.name.dir: no directory is given")
+	seen := map[string]bool{}
+	for _, d := range c.NameDirs {
+		need(d != "", "dfs.namenode.name.dir: a directory is empty")
+		need(!seen[d], "dfs.namenode.name.dir: %s is given twice", d)
+		seen[d] = true
+	}
+	need(c.Superuser != "", "the superuser has no name")
+	f := c.Files
+	need(f.Defaults.BlockSize >= f.MinBlockSize, "dfs.blocksize %d is below dfs.namenode.fs-limits.min-block-size %d", f.Defaults.BlockSize, f.MinBlockSize)
+	need(f.MinBlockSize > 0, "dfs.namenode.fs-limits.min-block-size %d is not positive", f.MinBlockSize)
+	need(f.Defaults.BytesPerChecksum > 0 && f.Defaults.BlockSize%int64(max(1, f.Defaults.BytesPerChecksum)) == 0,
+		"dfs.blocksize %d is not a multiple of dfs.bytes-per-checksum %d", f.Defaults.BlockSize, f.Defaults.BytesPerChecksum)
+	need(f.MinReplication <= f.Defaults.Replication && f.Defaults.Replication <= f.MaxReplication,
+		"dfs.replication %d is not between dfs.namenode.replication.min %d and dfs.replication.max %d", f.Defaults.Replication, f.MinReplication, f.MaxReplication)
+	need(f.MaxReplication <= dfs.MaxReplication, "dfs.replication.max %d is above %d", f.MaxReplication, dfs.MaxReplication)
+	need(f.MaxBlocks > 0, "dfs.namenode.fs-limits.max-blocks-per-file %d is not positive", f.MaxBlocks)
+	need(f.MaxComponent > 0 && f.MaxComponent <= 1<<16-1, "dfs.namenode.fs-limits.max-component-length %d is not between 1 and 65535", f.MaxComponent)
+	need(f.MaxItems > 0 && f.MaxItems <= 6_400_000, "dfs.namenode.fs-limits.max-directory-items %d is not between 1 and 6400000", f.MaxItems)
+	need(f.ListLimit > 0, "dfs.ls.limit %d is not positive", f.ListLimit)
+	need(c.SafeMode.Threshold > 0, "dfs.namenode.safemode.threshold-pct %v is not positive", c.SafeMode.Threshold)
+	need(c.SafeMode.MinDatanodes >= 0, "dfs.namenode.safemode.min.datanodes %d is negative", c.SafeMode.MinDatanodes)
+	need(c.Leases.Soft > 0 && c.Leases.Hard >= c.Leases.Soft, "lease limits: soft %v, hard %v: want 0 < soft <= hard", c.Leases.Soft, c.Leases.Hard)
+	need(c.Durable.CheckpointTxns > 0, "dfs.namenode.checkpoint.txns %d is not positive", c.Durable.CheckpointTxns)
+	need(c.Durable.CheckpointPeriod > 0, "dfs.namenode.checkpoint.period %v is not positive", c.Durable.CheckpointPeriod)
+	return errors.Join(errs...)
+}
