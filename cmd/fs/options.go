@@ -1,0 +1,54 @@
+package main
+
+import (
+	"slices"
+	"strings"
+)
+
+// flags parses a command's options: single words after one dash, anywhere before the
+// first path. "-" is a path (standard input), "--" ends the options.
+type flags struct {
+	min, max int      // number of paths; max < 0 is any
+	names    []string // options without a value
+	valued   []string // options with a value
+
+	given  map[string]bool
+	values map[string]string
+}
+
+// parse takes the options out of args and returns what is left.
+func (f *flags) parse(args []string) ([]string, error) {
+	f.given, f.values = map[string]bool{}, map[string]string{}
+	for len(args) > 0 {
+		arg := args[0]
+		if !strings.HasPrefix(arg, "-") || arg == "-" {
+			break
+		}
+		if arg == "--" {
+			args = args[1:]
+			break
+		}
+		switch opt := arg[1:]; {
+		case slices.Contains(f.names, opt):
+			f.given[opt] = true
+			args = args[1:]
+		case slices.Contains(f.valued, opt):
+			args = args[1:]
+			if len(args) > f.min {
+				if !strings.HasPrefix(args[0], "-") || args[0] == "-" {
+					f.values[opt] = args[0]
+				}
+				args = args[1:]
+			}
+		default:
+			return nil, usagef("Illegal option %s", arg)
+		}
+	}
+	if len(args) < f.min {
+		return nil, usagef("Not enough arguments: expected %d but got %d", f.min, len(args))
+	}
+	if f.max >= 0 && len(args) > f.max {
+		return nil, usagef("Too many arguments: expected %d but got %d", f.max, len(args))
+	}
+	return args, nil
+}

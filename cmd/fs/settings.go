@@ -1,0 +1,163 @@
+package main
+
+import (
+	"encoding/xml"
+	"fmt"
+	"net"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// defaultFS is where the shell looks when nothing is configured: what fs minicluster
+// starts on this machine.
+const defaultFS = "hdfs://127.0.0.1:8020"
+
+// settings are Hadoop's configuration properties as one invocation sees them: values
+// set by -D and -fs, over files given by -conf, over the site files of a directory.
+type settings struct {
+	dir   string // holds core-site.xml and hdfs-site.xml; "" for none
+	files []string
+	set   map[string]string
+
+	values map[string]string
+}
+
+// with gives a copy that has one more property set.
+func (s settings) with(key, value string) settings {
+	set := make(map[string]string, len(s.set)+1)
+	for k, v := range s.set {
+		set[k] = v
+	}
+	set[key] = value
+	s.set, s.values = set, nil
+	return s
+}
+
+// load reads the files; it is called once before the first get.
+func (s *settings) load() error {
+	if s.values != nil {
+		return nil
+	}
+	values := map[string]string{}
+	var files []string
+	if s.dir != "" {
+		files = append(files, filepath.Join(s.dir, "core-site.xml"), filepath.Join(s.dir, "hdfs-site.xml"))
+	}
+	for i, name := range append(files, s.files...) {
+		if err := readSite(name, values); err != nil && !(i < len(files) && os.IsNotExist(err)) {
+			return err
+		}
+	}
+	for k, v := range s.set {
+		values[k] = v
+	}
+	s.values = values
+	return nil
+}
+
+// get gives a property's value, or the default when it is not set.
+func (s *settings) get(key, def string) string {
+	if v, ok := s.values[key]; ok {
+		return v
+	}
+	return def
+}
+
+// number gives a property that is a whole number; an ill-formed one is an error that
+// names it.
+func (s *settings) number(key string, def int64) (int64, error) {
+	v, ok := s.values[key]
+	if !ok {
+		return def, nil
+	}
+	n, err := parseSize(strings.TrimSpace(v))
+	if err != nil {
+		return 0, fmt.Errorf("%s: %q is not a number", key, v)
+	}
+	return n, nil
+}
+
+// boolean gives a property that is true or false.
+func (s *settings) boolean(key string, def bool) bool {
+	switch strings.ToLower(strings.TrimSpace(s.values[key])) {
+	case "true":
+		return true
+	case "false":
+		return false
+	}
+	return def
+}
+
+// parseSize reads a number with an optional binary suffix k, m, g, t, p or e.
+func parseSize(v string) (int64, error) {
+	if v == "" {
+		return 0, strconv.ErrSyntax
+	}
+	if i := strings.IndexByte("kmgtpe", v[len(v)-1]|0x20); i >= 0 {
+		n, err := strconv.ParseInt(v[:len(v)-1], 10, 64)
+		return n << (10 * (i + 1)), err
+	}
+	return strconv.ParseInt(v, 0, 64)
+}
+
+// readSite adds the properties of one site file to values.
+func readSite(name string, values map[string]string) error {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	var doc struct {
+		Property []struct {
+			Name  string `xml:"name"`
+			Value string `xml:"value"`
+		} `xml:"property"`
+	}
+	if err := xml.Unmarshal(data, &doc); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	for _, p := range doc.Property {
+		values[strings.TrimSpace(p.Name)] = p.Value
+	}
+	return nil
+}
+
+// nameNodes gives the addresses behind an authority: those of a logical name service
+// in the order configured, else the authority itself with HDFS's default port.
+func (s *settings) nameNodes(authority string) []string {
+	if ids := s.get("dfs.ha.namenodes."+authority, ""); ids != "" {
+		var out []string
+		for _, id := range strings.Split(ids, ",") {
+			if a := s.get("dfs.namenode.rpc-address."+authority+"."+strings.TrimSpace(id), ""); a != "" {
+				out = append(out, withPort(a))
+			}
+		}
+		return out
+	}
+	return []string{withPort(authority)}
+}
+
+func withPort(address string) string {
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		return net.JoinHostPort(strings.Trim(address, "[]"), "8020")
+	}
+	return address
+}
+
+// effectiveUser is who the commands act as: HADOOP_USER_NAME, else the process's user.
+func effectiveUser() string {
+	if name := os.Getenv("HADOOP_USER_NAME"); name != "" {
+		return name
+	}
+	if name := os.Getenv("USER"); name != "" {
+		if u, err := user.Current(); err != nil || u.Username == name {
+			return name
+		}
+	}
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return strconv.Itoa(os.Getuid())
+}
