@@ -281,7 +281,11 @@ func TestRenameOnlyWhereItIsMeant(t *testing.T) {
 }
 
 // renames are the files that rename on purpose: setting damaged files aside, finishing a segment.
-var renames = map[string][]string{}
+var renames = map[string][]string{
+	"editlog": {"writer.go"},
+	"fsimage": {"store.go"},
+	"journal": {"aside.go"},
+}
 
 var link = regexp.MustCompile(`\]\(([^)#:]+)\)`)
 
