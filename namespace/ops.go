@@ -1,0 +1,390 @@
+package namespace
+
+import "redoubt/dfs"
+
+// Kind numbers the operations in the log. Numbers are never reused.
+type Kind uint8
+
+// The op kinds. Those marked reserved have their numbers and a place in the image, and
+// are refused by this version.
+const (
+	KindMkdirs        Kind = 1
+	KindCreate        Kind = 2
+	KindAddBlock      Kind = 3
+	KindAbandonBlock  Kind = 4
+	KindUpdateBlocks  Kind = 5
+	KindClose         Kind = 6
+	KindAppend        Kind = 7
+	KindDelete        Kind = 8
+	KindRename        Kind = 9
+	KindConcat        Kind = 10
+	KindTruncate      Kind = 11
+	KindSetAttr       Kind = 12
+	KindSetACL        Kind = 13
+	KindSetXAttr      Kind = 14
+	KindNextStamp     Kind = 15
+	KindReassignLease Kind = 16
+	KindCommitSync    Kind = 17
+	KindSnapshot      Kind = 18 // reserved
+	KindSymlink       Kind = 19 // reserved
+	KindParityGroup   Kind = 20 // reserved
+	KindECPolicy      Kind = 21 // reserved
+	KindCache         Kind = 22 // reserved
+	KindSecrets       Kind = 23 // reserved
+	KindCluster       Kind = 24
+	kindCount              = 25
+)
+
+// Op is one operation: a pointer to one of the structs below. Encode makes its record.
+type Op interface {
+	Kind() Kind
+	head() *Head
+	code(c *coder)
+}
+
+// Head is what every op carries.
+type Head struct {
+	// Time is the op's time in ms; it becomes the modification time of what it touches.
+	Time int64
+	// Call is the client's call for the retry cache, zero for none. Only successes are
+	// remembered.
+	Call dfs.CallID
+	// Auth is what the caller was authorised against: Walk.Auth of the path that the op
+	// names by id, or 0 for the superuser and internal ops, which are not checked. It
+	// is a hash over the ids, owners, groups, modes and ACLs from the root down, so ops
+	// on unrelated directories never invalidate each other.
+	Auth uint64
+}
+
+func (h *Head) head() *Head { return h }
+
+// Mkdirs makes the directories Names, one inside the other, below the existing directory
+// Parent. The last one gets Mode, those above it Mode with u+wx. Owner becomes their
+// owner; the group is Parent's. Auth covers Parent. With Auth 0 names that have come to
+// exist meanwhile are walked through; otherwise an existing first name is dfs.Stale.
+// Result: bool, always true.
+type Mkdirs struct {
+	Head
+	Parent       dfs.InodeID
+	Names        []string
+	Mode         dfs.Mode
+	Unmasked     dfs.Mode // for default ACLs; counts if HasUnmasked
+	HasUnmasked  bool
+	Owner        string
+	CreateParent bool
+}
+
+// Create makes the file whose name is the last of Names, and the directories before it,
+// below the existing directory Parent, and opens it for Holder. Made directories get the
+// mode of Parent with u+wx. Flags are dfs.CreateFlag bits: an existing file is replaced
+// with CreateFlagOverwrite and is dfs.AlreadyExists without.
+// Auth covers Parent and, if it exists, the file. Result: *Created.
+type Create struct {
+	Head
+	Parent       dfs.InodeID
+	Names        []string
+	Mode         dfs.Mode
+	Unmasked     dfs.Mode
+	HasUnmasked  bool
+	Owner        string
+	Holder       string
+	Machine      string // the client's host, for messages and listings
+	Flags        uint32
+	CreateParent bool
+	Replication  uint16
+	BlockSize    int64
+	Policy       uint8       // 0 inherits
+	ECPolicy     uint8       // 0 none
+	Existing     dfs.InodeID // the file that the caller saw there, 0 none; another one is dfs.Stale unless Auth is 0
+}
+
+// Created is the result of Create.
+type Created struct {
+	Status   dfs.FileStatus
+	Replaced dfs.InodeID // the file that was overwritten, 0 none
+	Removed  []dfs.Block // its blocks
+	Retried  bool        // the answer of an earlier call
+}
+
+// AddBlock commits the open file's last block with the length in Previous (ID 0: there
+// is none) and appends a new block, whose id and stamp come from the counters. All blocks
+// before the committed one become complete: the caller has seen that they have replicas.
+// A repeated call (Previous is the last but one, or none, and the last block is
+// empty) gets the same block again. Result: *AddedBlock.
+type AddBlock struct {
+	Head
+	File     dfs.InodeID
+	Holder   string
+	Previous dfs.Block
+}
+
+// AddedBlock is the result of AddBlock.
+type AddedBlock struct {
+	Block   dfs.Block
+	Offset  int64 // of the block in the file
+	Retried bool  // the block had been there
+}
+
+// AbandonBlock drops the last block of an open file if it is Block and not yet committed.
+// A block that is not there is no error. Result: *BlockChange.
+type AbandonBlock struct {
+	Head
+	File   dfs.InodeID
+	Holder string
+	Block  dfs.Block
+}
+
+// BlockChange tells which block an op changed, removed or completed.
+type BlockChange struct {
+	File    dfs.InodeID
+	Block   dfs.Block
+	Changed bool
+}
+
+// Actions of UpdateBlocks.
+const (
+	BlockLength   uint8 = 1 // fsync: the last block is at least this long
+	BlockPipeline uint8 = 2 // a recovered pipeline: new stamp and length of the last block
+	BlockCommit   uint8 = 3 // the last block gets its final length
+	BlockComplete uint8 = 4 // a committed block has enough replicas
+)
+
+// UpdateBlocks changes a block of an open file as Action says. Old is the stamp it had,
+// for BlockPipeline. Holder "" skips the lease check. Result: *BlockChange.
+type UpdateBlocks struct {
+	Head
+	File   dfs.InodeID
+	Holder string
+	Action uint8
+	Old    dfs.GenStamp
+	Block  dfs.Block
+}
+
+// Close commits the last block with Last's length (ID 0: leave it), completes all
+// blocks, ends the lease and sets the file's modification time. Holder "" skips the
+// lease check. A file that is closed already, with the same last block, is success.
+// Result: *BlockChange with the last block.
+type Close struct {
+	Head
+	File   dfs.InodeID
+	Holder string
+	Last   dfs.Block
+}
+
+// Append reopens a closed file for Holder. Unless NewBlock or the last block is full
+// that block is under construction again, with its stamp. Auth covers the file.
+// Result: *Appended.
+type Append struct {
+	Head
+	File     dfs.InodeID
+	Holder   string
+	Machine  string
+	NewBlock bool
+}
+
+// Appended is the result of Append.
+type Appended struct {
+	Status dfs.FileStatus
+	Last   *BlockInfo // the block to go on with; nil: ask for a new one
+}
+
+// Delete removes Name from Parent. Target is the inode the caller saw under that name; a
+// different one is dfs.Stale unless Auth is 0; nothing there is false. A directory with
+// children needs Recursive. Epoch is State.AuthEpoch as it was when a subtree was
+// authorised, 0 for no check. A subtree of more than a few thousand inodes is detached at once and
+// freed later, in slices, by Delete ops whose only field is Reap: how many inodes to free
+// at most. Auth covers Parent and the target. Result: *Deleted.
+type Delete struct {
+	Head
+	Parent    dfs.InodeID
+	Name      string
+	Target    dfs.InodeID
+	Recursive bool
+	Epoch     uint64
+	Reap      uint32
+}
+
+// Deleted is the result of Delete.
+type Deleted struct {
+	OK      bool
+	Blocks  []dfs.Block   // freed: their replicas can go
+	Files   []dfs.InodeID // files that were open for writing
+	Pending bool          // detached inodes wait for Delete ops with Reap
+}
+
+// Rename moves SrcName of SrcParent to DstName of DstParent. The caller has resolved
+// legacy rename's "into the directory". Source is the inode the caller saw. With Legacy most failures give
+// false, as HDFS's old rename; else they are errors. Auth covers SrcParent and the source, DstAuth
+// DstParent and an existing destination. Result: *Renamed.
+type Rename struct {
+	Head
+	SrcParent dfs.InodeID
+	SrcName   string
+	Source    dfs.InodeID
+	DstParent dfs.InodeID
+	DstName   string
+	DstAuth   uint64
+	Legacy    bool
+	Overwrite bool
+	ToTrash   bool
+}
+
+// Renamed is the result of Rename.
+type Renamed struct {
+	OK     bool
+	Blocks []dfs.Block   // of an overwritten file
+	Files  []dfs.InodeID // overwritten while open
+}
+
+// Concat moves the blocks of Sources, in order, to the end of Target and removes the
+// sources. Auth covers Target. Result: *BlockChange.
+type Concat struct {
+	Head
+	Target  dfs.InodeID
+	Sources []dfs.InodeID
+}
+
+// Truncate shortens a closed file to Length. Inside a block the file is left open for
+// Holder with its last block under recovery until a CommitSync. Auth covers the file.
+// Result: *Truncated.
+type Truncate struct {
+	Head
+	File    dfs.InodeID
+	Length  int64
+	Holder  string
+	Machine string
+}
+
+// Truncated is the result of Truncate.
+type Truncated struct {
+	Done      bool         // false: Last needs a recovery to LastLength
+	Removed   []dfs.Block  // whole blocks
+	Last      dfs.Block    // with its old length; ID 0 none
+	Stamp     dfs.GenStamp // the recovery's stamp
+	NewLength int64        // of Last
+}
+
+// Bits of SetAttr.Mask.
+const (
+	AttrMode        uint32 = 1 << 0
+	AttrOwner       uint32 = 1 << 1
+	AttrGroup       uint32 = 1 << 2
+	AttrModTime     uint32 = 1 << 3
+	AttrAccessTime  uint32 = 1 << 4
+	AttrReplication uint32 = 1 << 5
+	AttrPolicy      uint32 = 1 << 6
+	AttrNSQuota     uint32 = 1 << 7
+	AttrDSQuota     uint32 = 1 << 8
+)
+
+// SetAttr changes the attributes of Target that Mask names. Quotas are -1 for "none".
+// Auth covers Target. Result: *AttrChange.
+type SetAttr struct {
+	Head
+	Target      dfs.InodeID
+	Mask        uint32
+	Mode        dfs.Mode
+	Owner       string
+	Group       string
+	ModTime     int64
+	AccessTime  int64
+	Replication uint16
+	Policy      uint8
+	NSQuota     int64
+	DSQuota     int64
+	QuotaType   uint8 // dfs.StorageType of a quota by type; 0 all
+}
+
+// AttrChange is the result of SetAttr.
+type AttrChange struct {
+	OK             bool   // false: replication of something that is no file
+	OldReplication uint16 // files
+}
+
+// ACLEntry is one entry of an access control list, with HDFS's wire numbers.
+type ACLEntry struct {
+	Type  uint8 // 0 user, 1 group, 2 mask, 3 other
+	Scope uint8 // 0 access, 1 default
+	Perm  uint8 // rwx
+	Name  string
+}
+
+// SetACL replaces the extended ACL entries of Target (named entries, mask and default
+// ones; the caller has merged and sorted them) and its mode bits. No entries removes
+// the list. Auth covers Target. Result: nil.
+type SetACL struct {
+	Head
+	Target  dfs.InodeID
+	Mode    dfs.Mode
+	Entries []ACLEntry
+}
+
+// SetXAttr flags, with HDFS's wire numbers.
+const (
+	XAttrCreate  uint8 = 1
+	XAttrReplace uint8 = 2
+	XAttrRemove  uint8 = 128 // not HDFS's: remove the attribute
+)
+
+// SetXAttr sets or removes one extended attribute of Target. Auth covers Target.
+// Result: nil.
+type SetXAttr struct {
+	Head
+	Target dfs.InodeID
+	Flags  uint8
+	Space  uint8 // 0 user, 1 trusted, 2 security, 3 system, 4 raw
+	Name   string
+	Value  []byte
+}
+
+// NextStamp takes the next generation stamp. Result: dfs.GenStamp.
+type NextStamp struct{ Head }
+
+// ReassignLease makes Holder the writer of an open file in place of OldHolder ("" any).
+// Result: nil.
+type ReassignLease struct {
+	Head
+	File      dfs.InodeID
+	OldHolder string
+	Holder    string
+}
+
+// CommitSync ends the recovery of the last block of an open file: it gets Stamp and
+// Length, or goes with Remove; Close closes the file too. Block is as the recovery
+// started. Result: *BlockChange.
+type CommitSync struct {
+	Head
+	Block  dfs.Block
+	Stamp  dfs.GenStamp
+	Length int64
+	Close  bool
+	Remove bool
+}
+
+// Cluster stores a setting of the whole cluster; "" as value removes it. Result: nil.
+type Cluster struct {
+	Head
+	Key   string
+	Value string
+}
+
+// The Kind methods tie each struct to its number.
+
+func (*Mkdirs) Kind() Kind        { return KindMkdirs }
+func (*Create) Kind() Kind        { return KindCreate }
+func (*AddBlock) Kind() Kind      { return KindAddBlock }
+func (*AbandonBlock) Kind() Kind  { return KindAbandonBlock }
+func (*UpdateBlocks) Kind() Kind  { return KindUpdateBlocks }
+func (*Close) Kind() Kind         { return KindClose }
+func (*Append) Kind() Kind        { return KindAppend }
+func (*Delete) Kind() Kind        { return KindDelete }
+func (*Rename) Kind() Kind        { return KindRename }
+func (*Concat) Kind() Kind        { return KindConcat }
+func (*Truncate) Kind() Kind      { return KindTruncate }
+func (*SetAttr) Kind() Kind       { return KindSetAttr }
+func (*SetACL) Kind() Kind        { return KindSetACL }
+func (*SetXAttr) Kind() Kind      { return KindSetXAttr }
+func (*NextStamp) Kind() Kind     { return KindNextStamp }
+func (*ReassignLease) Kind() Kind { return KindReassignLease }
+func (*CommitSync) Kind() Kind    { return KindCommitSync }
+func (*Cluster) Kind() Kind       { return KindCluster }
