@@ -1,0 +1,396 @@
+package hadooprpc
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"redoubt/dfs"
+)
+
+// serverConn is one client's connection. Its reader goroutine runs everything in this
+// file; workers only add answers to out.
+type serverConn struct {
+	server *Server
+	nc     net.Conn
+	ctx    context.Context
+	cancel context.CancelFunc
+	in     frameReader
+	out    batch
+	caller dfs.Caller // what all calls have in common
+
+	inflight atomic.Int32
+	waiting  bool        // guarded by out.mu: the reader waits for inflight to fall
+	doomed   atomic.Bool // a fatal error was answered
+
+	ready   bool // the context came
+	names   map[string]string
+	last    *protocolEntry // of the last call
+	entry   protocolEntry
+	request requestHeader
+	call    callHeader
+}
+
+const (
+	maxNames     = 512     // method names kept per connection
+	maxUnsent    = 1 << 20 // bytes of answers that may wait before no more calls are read
+	flushInline  = 64 << 10
+	httpGreeting = "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n" +
+		"This is a Hadoop RPC port; it does not speak HTTP. The status page is on the HTTP port.\n"
+)
+
+// fatal is a fault of the client after which the connection can't go on.
+type fatal struct {
+	callID int32
+	RemoteError
+}
+
+func newFatal(callID int32, detail Detail, class, format string, args ...any) *fatal {
+	return &fatal{callID, RemoteError{Class: class, Message: fmt.Sprintf(format, args...), Detail: detail, Fatal: true}}
+}
+
+// run serves the connection until it ends.
+func (c *serverConn) run() {
+	defer c.server.remove(c)
+	c.out.init(c.nc, orDefault(c.server.WriteTimeout, time.Minute), func(error) { c.abandon() })
+	c.in = newFrameReader(c.nc, c.server.maxFrame())
+	c.names = make(map[string]string)
+	c.caller.Protocol = "rpc"
+	c.caller.Addr = remoteAddr(c.nc)
+
+	err := c.serve()
+	var f *fatal
+	if errors.As(err, &f) {
+		c.out.mu.Lock()
+		c.out.buf = appendErrorFrame(c.out.buf, f.callID, nil, &f.RemoteError)
+		c.out.mu.Unlock()
+		c.out.release(0)
+	}
+	if c.server.closing() || c.doomed.Load() {
+		c.drain()
+	}
+	if !quiet(err) && !c.server.closing() {
+		c.server.note("rpc connection ended", "addr", c.caller.Addr, "user", c.caller.User, "err", err)
+	}
+	c.abandon()
+	c.out.fail(ErrClosed)
+	c.out.flushers.Wait()
+}
+
+// Error gives the text; a fatal is an error only within this file.
+func (f *fatal) Error() string { return f.RemoteError.Error() }
+
+// abandon cancels the calls' context and closes the socket.
+func (c *serverConn) abandon() {
+	c.cancel()
+	_ = c.nc.Close() // nothing of value is in it any more
+	c.out.mu.Lock()
+	c.out.drained.Broadcast()
+	c.out.mu.Unlock()
+}
+
+// interrupt makes the reader stop, now or at its next read.
+func (c *serverConn) interrupt() {
+	_ = c.nc.SetReadDeadline(time.Unix(1, 0)) // a closed connection stops it too
+}
+
+// drain lets calls in flight finish for the grace period and sends their answers.
+func (c *serverConn) drain() {
+	late := time.AfterFunc(orDefault(c.server.Grace, 2*time.Second), c.abandon)
+	defer late.Stop()
+	c.waitInFlight(0)
+	c.out.release(0)
+}
+
+// waitInFlight waits until no more than n calls wait for their answer or writing fails.
+func (c *serverConn) waitInFlight(n int32) {
+	c.out.mu.Lock()
+	c.waiting = true
+	for c.inflight.Load() > n && c.out.err == nil && c.ctx.Err() == nil {
+		c.out.drained.Wait()
+	}
+	c.waiting = false
+	c.out.mu.Unlock()
+}
+
+func (c *serverConn) serve() error {
+	if err := c.nc.SetReadDeadline(time.Now().Add(orDefault(c.server.HandshakeTimeout, 30*time.Second))); err != nil {
+		return err
+	}
+	if c.server.closing() {
+		return ErrClosed
+	}
+	sasl, err := c.preamble()
+	if err != nil {
+		return err
+	}
+	for {
+		c.out.hold()
+		for {
+			frame, ok, err := c.in.next()
+			if err != nil {
+				c.out.release(0)
+				return err
+			}
+			if !ok {
+				break
+			}
+			if sasl {
+				sasl = false
+				err = c.saslFrame(frame)
+			} else {
+				err = c.frame(frame)
+			}
+			if err != nil || c.doomed.Load() {
+				c.out.release(0)
+				return err
+			}
+		}
+		c.out.release(maxUnsent)
+		if err := c.in.fill(); err != nil {
+			return err
+		}
+	}
+}
+
+// preamble reads the first seven bytes and says whether a SASL dialogue follows.
+func (c *serverConn) preamble() (sasl bool, err error) {
+	var head []byte
+	for head == nil {
+		if head = c.in.raw(4); head != nil {
+			break
+		}
+		if err := c.in.fill(); err != nil {
+			return false, err
+		}
+	}
+	if string(head) == "GET " {
+		_, err := c.nc.Write([]byte(httpGreeting))
+		return false, err
+	}
+	if string(head) != "hrpc" {
+		return false, newFatal(callRefused, FatalVersionMismatch, classVersionMismatch,
+			"Server IPC version %d cannot communicate with what starts with %q", ipcVersion, head)
+	}
+	for head = nil; head == nil; {
+		if head = c.in.raw(3); head != nil {
+			break
+		}
+		if err := c.in.fill(); err != nil {
+			return false, err
+		}
+	}
+	if head[0] != ipcVersion {
+		return false, newFatal(callRefused, FatalVersionMismatch, classVersionMismatch,
+			"Server IPC version %d cannot communicate with client version %d", ipcVersion, head[0])
+	}
+	switch head[2] {
+	case authNone:
+		return false, nil
+	case authSASL:
+		return true, nil
+	}
+	return false, newFatal(callRefused, FatalUnauthorized, classIPC, "Unknown auth protocol:%d", int8(head[2]))
+}
+
+// saslFrame answers the first frame of a SASL client: go on without.
+func (c *serverConn) saslFrame(frame []byte) error {
+	body, err := c.header(frame)
+	if err != nil {
+		return err
+	}
+	if c.request.callID != callSASL {
+		// The client changed its mind and calls as one without authentication would.
+		return c.frame(frame)
+	}
+	msg, _, err := cutDelimited(body)
+	if err != nil {
+		return newFatal(callSASL, FatalDeserializing, classRPCServer, "undecodable SASL message")
+	}
+	state, err := decodeSASL(msg)
+	if err != nil || state != saslNegotiate {
+		return newFatal(callSASL, FatalUnauthorized, classAccessControl, "SASL authentication is not offered here")
+	}
+	c.out.mu.Lock()
+	c.out.buf = appendSASLSuccess(c.out.buf)
+	c.out.mu.Unlock()
+	return nil
+}
+
+// header decodes a frame's first part and gives the rest.
+func (c *serverConn) header(frame []byte) (rest []byte, err error) {
+	head, rest, err := cutDelimited(frame)
+	if err == nil {
+		err = c.request.decode(head)
+	}
+	if err != nil {
+		return nil, newFatal(callInvalid, FatalInvalidHeader, classRPCServer, "undecodable request header")
+	}
+	return rest, nil
+}
+
+// frame handles one frame after the preamble.
+func (c *serverConn) frame(frame []byte) error {
+	body, err := c.header(frame)
+	if err != nil {
+		return err
+	}
+	h := &c.request
+	switch {
+	case h.op != opFinalPacket:
+		return newFatal(h.callID, FatalInvalidHeader, classRPCServer, "no rpcOp for a call, or one that is not known: %d", h.op)
+	case h.kind == -1:
+		return newFatal(h.callID, FatalInvalidHeader, classRPCServer, "no rpcKind for a call")
+	case h.callID < 0:
+		return c.control(body)
+	case !c.ready:
+		return newFatal(h.callID, FatalInvalidHeader, classRPCServer, "Connection context not established")
+	case h.kind != kindProtobuf:
+		return newFatal(h.callID, FatalUnsupportedKind, classRPCServer, "rpcKind %d is not spoken here", h.kind)
+	}
+	return c.dispatch(body)
+}
+
+// control handles the frames with negative call ids.
+func (c *serverConn) control(body []byte) error {
+	switch c.request.callID {
+	case callPing:
+		return nil
+	case callContext:
+		return c.context(body)
+	case callSASL:
+		return newFatal(callSASL, FatalInvalidHeader, classRPCServer, "SASL protocol not requested by client")
+	}
+	return newFatal(c.request.callID, FatalInvalidHeader, classRPCServer, "Unknown out of band call #%d", c.request.callID)
+}
+
+func (c *serverConn) context(body []byte) error {
+	if c.ready {
+		return newFatal(callContext, FatalInvalidHeader, classRPCServer, "Connection context already processed")
+	}
+	msg, _, err := cutDelimited(body)
+	if err != nil {
+		return newFatal(callContext, FatalDeserializing, classRPCServer, "undecodable connection context")
+	}
+	effective, real, err := decodeContext(msg)
+	if err != nil {
+		return newFatal(callContext, FatalDeserializing, classRPCServer, "undecodable connection context")
+	}
+	if effective == "" {
+		return newFatal(callContext, FatalUnauthorized, classAccessControl, "the connection context names no user")
+	}
+	c.caller.User = shortName(effective)
+	if real != "" && real != effective {
+		c.caller.RealUser = shortName(real)
+	}
+	c.ready = true
+	if err := c.nc.SetReadDeadline(time.Time{}); err != nil { // from here on it may be idle for ever
+		return err
+	}
+	if c.server.closing() { // its interrupt may have been undone just now
+		return ErrClosed
+	}
+	return nil
+}
+
+// shortName drops host and realm of a Kerberos name.
+func shortName(user string) string {
+	if i := strings.IndexAny(user, "/@"); i > 0 {
+		return user[:i]
+	}
+	return user
+}
+
+// dispatch hands a call to its protocol's handler.
+func (c *serverConn) dispatch(body []byte) error {
+	head, body, err := cutDelimited(body)
+	if err == nil {
+		err = c.call.decode(head)
+	}
+	if err != nil {
+		return newFatal(c.request.callID, FatalDeserializing, classRPCServer, "undecodable call header")
+	}
+	if body, _, err = cutDelimited(body); err != nil {
+		return newFatal(c.request.callID, FatalDeserializing, classRPCServer, "call without request")
+	}
+	if c.inflight.Add(1) > c.server.inFlight() {
+		c.out.release(0)
+		c.waitInFlight(c.server.inFlight())
+		c.out.hold()
+	}
+	call := c.newCall(body)
+	if c.last == nil || c.last.name != string(c.call.protocol) {
+		e, ok := c.server.protocols[string(c.call.protocol)]
+		if !ok {
+			call.Protocol = string(c.call.protocol)
+			call.FailWith(&RemoteError{Class: classNoSuchProtocol, Message: "Unknown protocol: " + call.Protocol, Detail: ErrorNoSuchProtocol})
+			call.unref()
+			return nil
+		}
+		c.entry = e
+		c.last = &c.entry
+	}
+	call.Protocol = c.last.name
+	if c.call.version != c.last.version {
+		call.FailWith(&RemoteError{Class: classVersionMismatch, Detail: ErrorVersionMismatch, Message: fmt.Sprintf(
+			"Protocol %s version mismatch. (client = %d, server = %d)", call.Protocol, c.call.version, c.last.version)})
+		call.unref()
+		return nil
+	}
+	c.last.handler.ServeRPC(call)
+	call.ended(call.handed)
+	if c.out.size() > flushInline {
+		c.out.release(maxUnsent)
+		c.out.hold()
+	}
+	return nil
+}
+
+// newCall fills a call from the current headers.
+func (c *serverConn) newCall(body []byte) *Call {
+	call := callPool.Get().(*Call)
+	call.refs.Store(2) // the reader's and the answer's
+	call.conn = c
+	call.id = c.request.callID
+	call.Retry = c.request.retry
+	call.Body = body
+	call.Method = c.name(c.call.method)
+	call.Caller = c.caller
+	call.clientID = append(call.clientID[:0], c.request.clientID...)
+	if len(c.request.clientID) == 16 {
+		copy(call.Caller.ID.Client[:], c.request.clientID)
+		call.Caller.ID.Call = call.id
+	}
+	if len(c.request.context) > 0 {
+		call.Caller.Context = string(c.request.context)
+	}
+	if c.server.Observe != nil {
+		call.start = time.Now()
+	}
+	return call
+}
+
+// name gives a method name as a string that is made once per connection.
+func (c *serverConn) name(b []byte) string {
+	if s, ok := c.names[string(b)]; ok {
+		return s
+	}
+	s := string(bytes.Clone(b))
+	if len(c.names) < maxNames && len(s) < 256 {
+		c.names[s] = s
+	}
+	return s
+}
+
+func remoteAddr(nc net.Conn) netip.Addr {
+	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+		return a.AddrPort().Addr().Unmap()
+	}
+	return netip.Addr{}
+}
