@@ -85,4 +85,3 @@ func CallerAddr(ctx context.Context) netip.Addr {
 	addr, _ := ctx.Value(callerKey{}).(netip.Addr)
 	return addr
 }
-

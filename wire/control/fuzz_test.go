@@ -1,0 +1,108 @@
+package control
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"redoubt/dfs"
+)
+
+const (
+	waitLimit = 10 * time.Second
+	tick      = time.Millisecond
+)
+
+// FuzzDecode feeds any bytes to every message's decoder. What is accepted must survive
+// another round unchanged.
+func FuzzDecode(f *testing.F) {
+	messages := []func() any{
+		func() any { return new(HandshakeRequest) }, func() any { return new(HandshakeReply) },
+		func() any { return new(RegisterRequest) }, func() any { return new(RegisterReply) },
+		func() any { return new(HeartbeatRequest) }, func() any { return new(HeartbeatReply) },
+		func() any { return new(BlockReportRequest) }, func() any { return new(BlockReportReply) },
+		func() any { return new(IncrementalRequest) }, func() any { return new(BadBlocksRequest) },
+		func() any { return new(CommitSyncRequest) }, func() any { return new(InitRecoveryRequest) },
+		func() any { return new(UpdateReplicaRequest) }, func() any { return new(UpdateReplicaReply) },
+		func() any { return new(ReplicaInfo) },
+	}
+	for _, m := range messages {
+		body, err := encode(m())
+		require.NoError(f, err)
+		f.Add(body)
+	}
+	body, _ := encode(&HeartbeatReply{Commands: []Command{{Kind: CmdInvalidate, Blocks: []dfs.Block{{ID: 1}}}}})
+	f.Add(body)
+	f.Add([]byte{bodyVersion, 0xdd, 0xff, 0xff, 0xff, 0xff})
+	f.Add([]byte{bodyVersion, 0x91, 0xc6, 0x7f, 0xff, 0xff, 0xff})
+	f.Fuzz(func(t *testing.T, in []byte) {
+		for _, m := range messages {
+			first := m()
+			if decode(in, first) != nil {
+				continue
+			}
+			out, err := encode(first)
+			require.NoError(t, err)
+			second := m()
+			require.NoError(t, decode(out, second))
+			again, err := encode(second)
+			require.NoError(t, err)
+			require.Equal(t, out, again)
+		}
+	})
+}
+
+// FuzzReplicas must neither panic nor call back more often than bytes allow.
+func FuzzReplicas(f *testing.F) {
+	f.Add(AppendReplica(nil, 0, ReplicaInfo{Block: dfs.Block{ID: dfs.FirstBlockID, GenStamp: 1001, Length: 1 << 27}}), 1)
+	f.Add([]byte{0, 0, 0, 9}, 1)
+	f.Fuzz(func(t *testing.T, in []byte, count int) {
+		n := 0
+		var out []byte
+		var prev dfs.BlockID
+		err := DecodeReplicas(in, count, func(r ReplicaInfo) error {
+			n++
+			require.GreaterOrEqual(t, r.Block.Length, int64(0))
+			out = AppendReplica(out, prev, r)
+			prev = r.Block.ID
+			return nil
+		})
+		require.LessOrEqual(t, n, len(in)/4)
+		if err == nil {
+			require.NoError(t, DecodeReplicas(out, n, func(ReplicaInfo) error { return nil }))
+		}
+	})
+}
+
+func BenchmarkHeartbeat(b *testing.B) {
+	req := &HeartbeatRequest{UUID: "0f0e0d0c-0b0a-0908-0706-050403020100", Storages: make([]dfs.StorageReport, 4)}
+	b.ReportAllocs()
+	for b.Loop() {
+		body, err := encode(req)
+		if err != nil {
+			b.Fatal(err)
+		}
+		var got HeartbeatRequest
+		if err := decode(body, &got); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkDecodeReplicas(b *testing.B) {
+	var blocks []byte
+	var prev dfs.BlockID
+	for i := range 10_000 {
+		r := ReplicaInfo{Block: dfs.Block{ID: dfs.FirstBlockID + dfs.BlockID(i), GenStamp: 1001 + dfs.GenStamp(i), Length: 1 << 27}}
+		blocks = AppendReplica(blocks, prev, r)
+		prev = r.Block.ID
+	}
+	b.SetBytes(int64(len(blocks)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := DecodeReplicas(blocks, 10_000, func(ReplicaInfo) error { return nil }); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
