@@ -37,7 +37,9 @@ type Header struct {
 }
 
 // Packet is one packet as it arrived. Its slices are views into the Reader's buffer and
-// valid until the Reader's next call.
+// valid until the Reader next reads from its connection, which ReadPacket does not do while
+// PacketBuffered. Packets read one after the other without that lie behind each other, so
+// that the first one's Raw can be extended over them.
 type Packet struct {
 	Header
 	Checksums []byte // 4 bytes per chunk, empty if the stream has none
@@ -171,7 +173,7 @@ func (r *Reader) ReadPacket(p *Packet) error {
 	if err := r.need(total, packetBuffer); err != nil {
 		return unexpected(err)
 	}
-	raw := r.buf[r.pos : r.pos+total : r.pos+total]
+	raw := r.buf[r.pos : r.pos+total]
 	if err := decodeHeader(raw[packetPrefix:packetPrefix+hlen], &p.Header); err != nil {
 		return fmt.Errorf("%w: %w", ErrFrame, err)
 	}
@@ -186,7 +188,7 @@ func (r *Reader) ReadPacket(p *Packet) error {
 		return fmt.Errorf("datatransfer: packet with %d checksum bytes: %w", sums, ErrFrame)
 	}
 	at := packetPrefix + hlen
-	p.Checksums, p.Data, p.Raw = raw[at:at+sums:at+sums], raw[at+sums:], raw
+	p.Checksums, p.Data, p.Raw = raw[at:at+sums:at+sums], raw[at+sums:total:total], raw
 	r.pos += total
 	return nil
 }

@@ -1,0 +1,131 @@
+package datanode
+
+import (
+	"errors"
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"redoubt/dfs"
+	"redoubt/wire/control"
+	"redoubt/wire/hadooprpc"
+	"redoubt/wire/hdfspb"
+)
+
+// startIPC serves the RPC port: ClientDatanodeProtocol and the peers' side of recovery.
+func (dn *DataNode) startIPC() {
+	dn.rpc = &hadooprpc.Server{Log: dn.cfg.Log}
+	dn.rpc.Handle(hdfspb.ClientDatanodeProtocol, 1, hadooprpc.HandlerFunc(dn.serveIPC))
+	control.HandleDataNode(dn.rpc, peerNode{dn})
+	dn.goRun(func() {
+		if err := dn.rpc.Serve(dn.ipc); err != nil && dn.ctx.Err() == nil {
+			dn.fail(err)
+		}
+	})
+}
+
+// serveIPC answers ClientDatanodeProtocol.
+func (dn *DataNode) serveIPC(c *hadooprpc.Call) {
+	switch c.Method {
+	case "getReplicaVisibleLength":
+		dn.visibleLength(c)
+	case "getDatanodeInfo":
+		v, conf, up := SoftwareVersion, "core-3.0.0,hdfs-1", uint64(time.Since(dn.started)/time.Second)
+		c.Reply(&hdfspb.GetDatanodeInfoResponse{LocalInfo: &hdfspb.DatanodeLocalInfo{SoftwareVersion: &v, ConfigVersion: &conf, Uptime: &up}})
+	case "triggerBlockReport":
+		var q hdfspb.TriggerBlockReportRequest
+		if err := q.UnmarshalVT(c.Body); err != nil {
+			c.FailBadRequest(err)
+			return
+		}
+		for _, s := range dn.sessions {
+			if !q.GetIncremental() {
+				s.requestReport()
+			}
+			kick(s.wake)
+		}
+		c.Reply(&hdfspb.Empty{})
+	case "getVolumeReport":
+		c.Reply(dn.volumeReport())
+	case "getBalancerBandwidth":
+		b := uint64(dn.balance.Load())
+		c.Reply(&hdfspb.GetBalancerBandwidthResponse{Bandwidth: &b})
+	case "shutdownDatanode":
+		c.Reply(&hdfspb.Empty{})
+		dn.fail(ErrShutdown)
+	case "refreshNamenodes":
+		c.Reply(&hdfspb.Empty{}) // the list is fixed for the life of the process: nothing has changed
+	case "evictWriters", "deleteBlockPool", "getBlockLocalPathInfo", "getReconfigurationStatus", "startReconfiguration",
+		"listReconfigurableProperties", "submitDiskBalancerPlan", "cancelDiskBalancerPlan", "queryDiskBalancerPlan", "getDiskBalancerSetting":
+		c.Fail("java.lang.UnsupportedOperationException", c.Method+" is not supported")
+	default:
+		c.FailNoSuchMethod()
+	}
+}
+
+func (dn *DataNode) visibleLength(c *hadooprpc.Call) {
+	var q hdfspb.GetReplicaVisibleLengthRequest
+	if err := q.UnmarshalVT(c.Body); err != nil {
+		c.FailBadRequest(err)
+		return
+	}
+	b := dfs.Block{ID: dfs.BlockID(q.Block.GetBlockId()), GenStamp: dfs.GenStamp(q.Block.GetGenerationStamp())}
+	r, ok := dn.state.store.Get(b.ID)
+	if !ok || q.Block.GetPoolId() != dn.state.cluster.PoolID || r.Block.GenStamp < b.GenStamp {
+		c.Fail("org.apache.hadoop.hdfs.server.datanode.ReplicaNotFoundException", "Replica not found for "+q.Block.GetPoolId()+":"+b.String())
+		return
+	}
+	n := uint64(r.Visible)
+	c.Reply(&hdfspb.GetReplicaVisibleLengthResponse{Length: &n})
+}
+
+func (dn *DataNode) volumeReport() *hdfspb.GetVolumeReportResponse {
+	m := &hdfspb.GetVolumeReportResponse{}
+	for _, v := range dn.state.store.Volumes() {
+		if v.Err != nil {
+			continue
+		}
+		typ := hdfspb.StorageType(v.Type)
+		used, free, reserved, zero, n := uint64(v.Used), uint64(v.Free), uint64(dn.cfg.Reserved), uint64(0), uint64(v.Replicas)
+		m.VolumeInfo = append(m.VolumeInfo, &hdfspb.DatanodeVolumeInfo{
+			Path: &v.Dir, StorageType: &typ, UsedSpace: &used, FreeSpace: &free, ReservedSpace: &reserved,
+			ReservedSpaceForReplicas: &zero, NumBlocks: &n,
+		})
+	}
+	return m
+}
+
+// startHTTP serves /healthz, /metrics and, if asked for, /debug/pprof.
+func (dn *DataNode) startHTTP() {
+	if dn.http == nil {
+		return
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		select {
+		case <-dn.ready:
+			_, _ = w.Write([]byte("ok\n")) // the client is gone if that fails
+		default:
+			http.Error(w, "not registered with a name node yet", http.StatusServiceUnavailable)
+		}
+	})
+	if g, ok := dn.metrics.registry.(prometheus.Gatherer); ok {
+		mux.Handle("GET /metrics", promhttp.HandlerFor(g, promhttp.HandlerOpts{}))
+	}
+	if dn.cfg.Pprof {
+		mux.HandleFunc("/debug/pprof/", pprof.Index)
+		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	}
+	dn.web = &http.Server{Handler: mux, ReadHeaderTimeout: 30 * time.Second}
+	dn.goRun(func() {
+		if err := dn.web.Serve(dn.http); err != nil && !errors.Is(err, http.ErrServerClosed) && dn.ctx.Err() == nil {
+			dn.cfg.Log.Error("HTTP port failed", "err", err)
+		}
+	})
+}

@@ -1,0 +1,195 @@
+package datanode
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"redoubt/blockstore"
+	"redoubt/dfs"
+	"redoubt/wire/datatransfer"
+)
+
+// Sizes in bytes of what is sent at a time: data in one packet, packets in one write.
+const (
+	packetData  = 64 << 10
+	sendBatch   = 512 << 10
+	frameSpace  = 64 // more than a packet's header
+	sendBuffer  = sendBatch + 2*packetData
+	smallBuffer = 16 << 10
+)
+
+var (
+	sendPool  = sync.Pool{New: func() any { b := make([]byte, 0, sendBuffer); return &b }}
+	smallPool = sync.Pool{New: func() any { b := make([]byte, 0, smallBuffer); return &b }}
+)
+
+// serveRead answers READ_BLOCK. A client that hangs up in the middle is nothing special.
+func (dn *DataNode) serveRead(c *datatransfer.Conn, q *datatransfer.ReadRequest) (again bool, err error) {
+	r, err := dn.openRead(q)
+	if err != nil {
+		return true, refuse(c, err)
+	}
+	defer r.Close()
+	typ, per := r.Checksum()
+	sum := datatransfer.Checksum{Type: typ, BytesPer: uint32(per)}
+	told := sum
+	if q.NoChecksums {
+		told = datatransfer.Checksum{Type: dfs.ChecksumNull, BytesPer: sum.BytesPer}
+	}
+	err = c.SendResponse(&datatransfer.Response{Read: &datatransfer.ReadInfo{Checksum: told, ChunkOffset: r.Start()}})
+	if err != nil {
+		return false, err
+	}
+	n, err := dn.sendBlock(c, r, told, nil)
+	dn.metrics.readBytes.Add(float64(n))
+	if err != nil {
+		return false, err
+	}
+	if err := c.Net.SetReadDeadline(time.Now().Add(dn.cfg.Timeouts.Read)); err != nil {
+		return false, err
+	}
+	st, err := c.ReadStatus()
+	if err != nil {
+		return false, err
+	}
+	if st == datatransfer.StatusErrorChecksum {
+		dn.verifyReplica(q.Block.ID)
+	}
+	return true, nil
+}
+
+// openRead opens the replica for the asked-for range, waiting a little for bytes that a
+// writer is about to bring.
+func (dn *DataNode) openRead(q *datatransfer.ReadRequest) (*blockstore.Reader, error) {
+	if err := dn.checkPool(q.Block); err != nil {
+		return nil, err
+	}
+	if q.Offset < 0 || q.Length < 0 || q.Offset+q.Length < 0 {
+		return nil, dfs.Errorf(dfs.IllegalArgument, "Offset %d and length %d don't match block %v", q.Offset, q.Length, q.Block.Block)
+	}
+	ctx, cancel := context.WithTimeout(dn.ctx, dn.cfg.Timeouts.Visible)
+	defer cancel()
+	return dn.state.store.OpenReader(ctx, blockstore.ReadOptions{
+		Block: q.Block.Block, Offset: q.Offset, Length: q.Length, Verify: q.NoChecksums,
+	})
+}
+
+// sendBlock sends everything that r gives as packets, and the empty last one. It counts
+// the data bytes sent.
+func (dn *DataNode) sendBlock(c *datatransfer.Conn, r *blockstore.Reader, sum datatransfer.Checksum, limit *throttle) (sent int64, err error) {
+	pool := &sendPool
+	if r.End()-r.Start() <= smallBuffer/2 {
+		pool = &smallPool
+	}
+	owner := pool.Get().(*[]byte)
+	defer pool.Put(owner)
+	chunk := int64(sum.BytesPer)
+	per := max(chunk, packetData/chunk*chunk)
+	buf := (*owner)[:0]
+	h := datatransfer.Header{Offset: r.Start()}
+	end := r.End()
+	for h.Offset < end && err == nil {
+		buf, err = appendFrom(buf, r, &h, min(per, end-h.Offset), sum)
+		if err == nil && (len(buf) >= sendBatch || limit != nil) && h.Offset < end {
+			err = dn.flush(c, buf, limit)
+			buf = buf[:0]
+		}
+	}
+	if err != nil {
+		return h.Offset - r.Start(), err
+	}
+	h.Last, h.Length = true, 0
+	buf, _, _ = datatransfer.AppendPacket(buf, &h, 0)
+	return h.Offset - r.Start(), dn.flush(c, buf, limit)
+}
+
+func (dn *DataNode) flush(c *datatransfer.Conn, b []byte, limit *throttle) error {
+	if limit != nil {
+		if err := limit.wait(dn.ctx, len(b)); err != nil {
+			return err
+		}
+	}
+	if err := c.Net.SetWriteDeadline(time.Now().Add(dn.cfg.Timeouts.Write)); err != nil {
+		return err
+	}
+	_, err := c.Write(b)
+	return err
+}
+
+// appendFrom appends one packet with the next n bytes of r and moves h behind it.
+func appendFrom(buf []byte, r *blockstore.Reader, h *datatransfer.Header, n int64, sum datatransfer.Checksum) ([]byte, error) {
+	h.Length = int32(n)
+	// The store reads whole chunks, so room for one more than the packet's data is needed.
+	if need := len(buf) + frameSpace + sum.Size(int(n)) + int(n) + int(sum.BytesPer); cap(buf) < need {
+		grown := make([]byte, len(buf), need)
+		copy(grown, buf)
+		buf = grown
+	}
+	buf, sums, data := datatransfer.AppendPacket(buf, h, sum.Size(int(n)))
+	whole := (int(n) + int(sum.BytesPer) - 1) / int(sum.BytesPer) * int(sum.BytesPer)
+	at := len(buf) - len(data)
+	if sum.Type == dfs.ChecksumNull {
+		sums = nil
+	}
+	got, err := r.Read(buf[at:at+whole], sums)
+	if errors.Is(err, io.EOF) && got == int(n) {
+		err = nil
+	}
+	if err == nil && got != int(n) {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return buf, err
+	}
+	h.Offset += n
+	h.Seqno++
+	return buf, nil
+}
+
+// verifyReplica checks a replica that somebody says is damaged, in the background. What
+// it finds goes to onBad.
+func (dn *DataNode) verifyReplica(id dfs.BlockID) {
+	dn.state.mu.Lock()
+	defer dn.state.mu.Unlock()
+	if dn.state.verifying[id] || dn.state.closed || len(dn.state.verifying) > 64 {
+		return
+	}
+	dn.state.verifying[id] = true
+	dn.goRun(func() {
+		err := dn.state.store.Verify(dn.ctx, id)
+		if err != nil && !dfs.Is(err, dfs.Corrupt) && dn.ctx.Err() == nil {
+			dn.cfg.Log.Info("replica not verified", "block", id.String(), "err", err)
+		}
+		dn.state.mu.Lock()
+		delete(dn.state.verifying, id)
+		dn.state.mu.Unlock()
+	})
+}
+
+// serveChecksum answers BLOCK_CHECKSUM. A failure closes the connection without an
+// answer, because a known client digests an answer without looking at its status.
+func (dn *DataNode) serveChecksum(c *datatransfer.Conn, q *datatransfer.ChecksumRequest) (again bool, err error) {
+	if err := dn.checkPool(q.Block); err != nil {
+		return false, err
+	}
+	length := q.Block.Length
+	if length == 0 {
+		length = -1
+	}
+	var sum blockstore.BlockChecksum
+	if q.Kind == datatransfer.ChecksumComposite {
+		sum, err = dn.state.store.CompositeCRC(dn.ctx, q.Block.Block, length, q.StripeLength)
+	} else {
+		sum, err = dn.state.store.MD5(dn.ctx, q.Block.Block, length)
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, c.SendResponse(&datatransfer.Response{Checksum: &datatransfer.ChecksumResult{
+		BytesPerCRC: uint32(sum.BytesPerChecksum), CRCPerBlock: uint64(sum.ChecksumsPerBlock), Sum: sum.Sum,
+		Type: sum.Type, Kind: q.Kind, StripeLength: q.StripeLength,
+	}})
+}
