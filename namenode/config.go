@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"redoubt/blockmanager"
 	"redoubt/dfs"
 	"redoubt/vfs"
 )
@@ -28,9 +29,14 @@ type Config struct {
 	SafeMode SafeModeConfig
 	Leases   LeaseConfig
 	Durable  DurableConfig
+	Blocks   blockmanager.Config // MinReplication and OnFinalized are set by Start
+	Hosts    HostsConfig
 
-	Log   *slog.Logger // discards
-	Audit io.Writer    // one line per operation; nil: none
+	// Topology tells a datanode's rack; nil: all are on /default-rack.
+	Topology       func(dfs.DatanodeID) string
+	ReportInterval time.Duration // dfs.blockreport.intervalMsec, 6 h
+	Log            *slog.Logger  // discards
+	Audit          io.Writer     // one line per operation; nil: none
 	// OnFailure is called once, from a goroutine of its own, when the journal has failed
 	// for good. The name node answers no change any more; the process should end.
 	OnFailure func(error)
@@ -65,12 +71,16 @@ type SafeModeConfig struct {
 type LeaseConfig struct {
 	Soft time.Duration // 60 s: then another writer may take over
 	Hard time.Duration // dfs.namenode.lease-hard-limit-sec, 20 min: then the file is closed
+	// Retry is when a block recovery that has not ended is ordered again, 10 s.
+	Retry time.Duration
 }
 
 // DurableConfig says when checkpoints are taken.
 type DurableConfig struct {
 	CheckpointTxns   int64         // dfs.namenode.checkpoint.txns, 1,000,000
 	CheckpointPeriod time.Duration // dfs.namenode.checkpoint.period, 1 h
+	Retain           int           // dfs.namenode.num.checkpoints.retained, 2
+	FillChunk        int64         // journal.Options.FillChunk
 }
 
 func orDefault[T comparable](v *T, def T) {
@@ -115,6 +125,10 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.Leases.Hard, dfs.DefaultLeaseHardMS*time.Millisecond)
 	orDefault(&c.Durable.CheckpointTxns, 1_000_000)
 	orDefault(&c.Durable.CheckpointPeriod, time.Hour)
+	orDefault(&c.Durable.Retain, 2)
+	orDefault(&c.Leases.Retry, 10*time.Second)
+	orDefault(&c.Blocks.Liveness.Heartbeat, 3*time.Second)
+	orDefault(&c.ReportInterval, 6*time.Hour)
 	return c
 }
 
@@ -152,5 +166,7 @@ func (c Config) Validate() error {
 	need(c.Leases.Soft > 0 && c.Leases.Hard >= c.Leases.Soft, "lease limits: soft %v, hard %v: want 0 < soft <= hard", c.Leases.Soft, c.Leases.Hard)
 	need(c.Durable.CheckpointTxns > 0, "dfs.namenode.checkpoint.txns %d is not positive", c.Durable.CheckpointTxns)
 	need(c.Durable.CheckpointPeriod > 0, "dfs.namenode.checkpoint.period %v is not positive", c.Durable.CheckpointPeriod)
+	need(c.Hosts.Include == "" && c.Hosts.Exclude == "" || c.Hosts.ReadFile != nil, "dfs.hosts: no way to read the files")
+	errs = append(errs, c.Blocks.Validate())
 	return errors.Join(errs...)
 }

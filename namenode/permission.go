@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"redoubt/dfs"
+	"redoubt/namespace"
 )
 
 // identity is who asks, as permissions see it.
@@ -13,61 +14,49 @@ type identity struct {
 	super  bool
 }
 
-// step is what permissions see of one inode on a path.
-type step struct {
-	id    dfs.InodeID
-	typ   dfs.FileType
-	mode  dfs.Mode
-	owner string
-	group string
-}
+// The functions below work on a walked path: Chain[0] is the root, Chain[i] the inode of
+// Names[i-1]; what is missing of Chain does not exist.
 
-// walked is a path as far as it exists: steps[0] is the root, steps[i] the inode of
-// names[i-1]. When steps is shorter than names by one or more, the rest is missing.
-type walked struct {
-	names []string
-	steps []step
-}
-
-// last is the inode the path names, nil if there is none.
-func (w *walked) last() *step {
-	if len(w.steps) == len(w.names)+1 {
-		return &w.steps[len(w.steps)-1]
+// target is the inode that the path names, nil if there is none.
+func target(w *namespace.Walk) *namespace.Inode {
+	if len(w.Chain) == len(w.Names)+1 {
+		return &w.Chain[len(w.Chain)-1]
 	}
 	return nil
 }
 
-// parent is the inode of the path's directory, nil if it is missing or the path is the root.
-func (w *walked) parent() *step {
-	if n := len(w.names); n > 0 && len(w.steps) >= n {
-		return &w.steps[n-1]
+// parentOf is the inode of the path's directory, nil if it is missing or the path is the
+// root.
+func parentOf(w *namespace.Walk) *namespace.Inode {
+	if n := len(w.Names); n > 0 && len(w.Chain) >= n {
+		return &w.Chain[n-1]
 	}
 	return nil
 }
 
-// ancestor is the nearest inode above the path's last name that exists, nil for the root.
-func (w *walked) ancestor() *step {
-	if len(w.names) == 0 {
+// ancestorOf is the nearest inode above the path's last name that exists, nil for the root.
+func ancestorOf(w *namespace.Walk) *namespace.Inode {
+	if len(w.Names) == 0 {
 		return nil
 	}
-	return &w.steps[min(len(w.names), len(w.steps))-1]
+	return &w.Chain[min(len(w.Names), len(w.Chain))-1]
 }
 
-// pathTo spells the path down to the step with this index.
-func (w *walked) pathTo(i int) string { return dfs.Join(w.names[:i]...) }
+// pathTo spells the path down to the inode Chain[i].
+func pathTo(w *namespace.Walk, i int) string { return dfs.Join(w.Names[:i]...) }
 
 // allows applies the rwx bits that count for who: the owner's if it owns the inode, else
 // the group's if it is a member, else the others'.
-func (s *step) allows(who *identity, want dfs.Access) bool {
+func allows(s *namespace.Inode, who *identity, want dfs.Access) bool {
 	if who.super {
 		return true
 	}
-	bits := dfs.Access(s.mode)
+	bits := dfs.Access(s.Mode)
 	switch {
-	case s.owner == who.user:
-		bits = dfs.Access(s.mode >> 6)
-	case slices.Contains(who.groups, s.group):
-		bits = dfs.Access(s.mode >> 3)
+	case s.Owner == who.user:
+		bits = dfs.Access(s.Mode >> 6)
+	case slices.Contains(who.groups, s.Group):
+		bits = dfs.Access(s.Mode >> 3)
 	}
 	return bits&want == want
 }
@@ -85,33 +74,33 @@ type permit struct {
 
 // check refuses what who may not do. It first walks down: everything but the last name
 // must be a directory that who may pass.
-func (w *walked) check(who *identity, p permit) error {
-	if err := w.traverse(who, p.create); err != nil {
+func check(w *namespace.Walk, who *identity, p permit) error {
+	if err := traverse(w, who, p.create); err != nil {
 		return err
 	}
 	if who.super {
 		return nil
 	}
-	last := w.last()
+	last := target(w)
 	if p.parent&dfs.Write != 0 && last != nil {
-		if err := w.sticky(who); err != nil {
+		if err := sticky(w, who); err != nil {
 			return err
 		}
 	}
-	if a := w.ancestor(); a != nil && p.ancestor != 0 && !a.allows(who, p.ancestor) {
-		return w.denied(who, p.ancestor, min(len(w.names), len(w.steps))-1)
+	if a := ancestorOf(w); a != nil && p.ancestor != 0 && !allows(a, who, p.ancestor) {
+		return denied(w, who, p.ancestor, min(len(w.Names), len(w.Chain))-1)
 	}
-	if d := w.parent(); d != nil && p.parent != 0 && !d.allows(who, p.parent) {
-		return w.denied(who, p.parent, len(w.names)-1)
+	if d := parentOf(w); d != nil && p.parent != 0 && !allows(d, who, p.parent) {
+		return denied(w, who, p.parent, len(w.Names)-1)
 	}
 	if last == nil {
 		return nil
 	}
-	if !last.allows(who, p.target) {
-		return w.denied(who, p.target, len(w.steps)-1)
+	if !allows(last, who, p.target) {
+		return denied(w, who, p.target, len(w.Chain)-1)
 	}
-	if p.owner && last.owner != who.user {
-		path := w.pathTo(len(w.steps) - 1)
+	if p.owner && last.Owner != who.user {
+		path := pathTo(w, len(w.Chain)-1)
 		return &dfs.Error{Kind: dfs.Permission, Path: path,
 			Msg: "Permission denied. user=" + who.user + " is not the owner of inode=" + path}
 	}
@@ -120,19 +109,19 @@ func (w *walked) check(who *identity, p permit) error {
 
 // traverse checks that every existing inode above the last name is a directory that who
 // may pass.
-func (w *walked) traverse(who *identity, create bool) error {
-	for i := range min(len(w.names), len(w.steps)) {
-		s := &w.steps[i]
-		if s.typ != dfs.TypeDirectory {
+func traverse(w *namespace.Walk, who *identity, create bool) error {
+	for i := range min(len(w.Names), len(w.Chain)) {
+		s := &w.Chain[i]
+		if s.Type != dfs.TypeDirectory {
 			kind := dfs.Permission
 			if create {
 				kind = dfs.ParentNotDirectory
 			}
-			path := w.pathTo(i)
+			path := pathTo(w, i)
 			return &dfs.Error{Kind: kind, Path: path, Msg: path + " (is not a directory)"}
 		}
-		if !s.allows(who, dfs.Execute) {
-			return w.denied(who, dfs.Execute, i)
+		if !allows(s, who, dfs.Execute) {
+			return denied(w, who, dfs.Execute, i)
 		}
 	}
 	return nil
@@ -140,26 +129,28 @@ func (w *walked) traverse(who *identity, create bool) error {
 
 // sticky refuses to take a name out of a sticky directory unless who owns the directory
 // or what the name stands for.
-func (w *walked) sticky(who *identity) error {
-	parent, last := w.parent(), w.last()
-	if parent == nil || last == nil || parent.mode&dfs.Sticky == 0 || parent.owner == who.user || last.owner == who.user {
+func sticky(w *namespace.Walk, who *identity) error {
+	parent, last := parentOf(w), target(w)
+	if parent == nil || last == nil || parent.Mode&dfs.Sticky == 0 || parent.Owner == who.user || last.Owner == who.user {
 		return nil
 	}
-	b := append([]byte("Permission denied by sticky bit: user="), who.user...)
-	b = append(b, ", path="...)
-	b = appendInode(b, w.pathTo(len(w.steps)-1), last)
-	b = append(b, ", parent="...)
-	b = appendInode(b, w.pathTo(len(w.steps)-2), parent)
-	return &dfs.Error{Kind: dfs.Permission, Path: w.pathTo(len(w.steps) - 1), Msg: string(b)}
+	return stickyAt(who, pathTo(w, len(w.Chain)-1), last, pathTo(w, len(w.Chain)-2), parent)
 }
 
-// denied is the error of an access that the rwx bits of steps[i] do not give.
-func (w *walked) denied(who *identity, want dfs.Access, i int) error {
-	return deniedAt(who, want, w.pathTo(i), &w.steps[i])
+func stickyAt(who *identity, path string, ino *namespace.Inode, dir string, parent *namespace.Inode) error {
+	b := append([]byte("Permission denied by sticky bit: user="), who.user...)
+	b = appendInode(append(b, ", path="...), path, ino)
+	b = appendInode(append(b, ", parent="...), dir, parent)
+	return &dfs.Error{Kind: dfs.Permission, Path: path, Msg: string(b)}
+}
+
+// denied is the error of an access that the rwx bits of Chain[i] do not give.
+func denied(w *namespace.Walk, who *identity, want dfs.Access, i int) error {
+	return deniedAt(who, want, pathTo(w, i), &w.Chain[i])
 }
 
 // deniedAt words a refusal as HDFS does, since clients show it and some parse it.
-func deniedAt(who *identity, want dfs.Access, path string, s *step) error {
+func deniedAt(who *identity, want dfs.Access, path string, s *namespace.Inode) error {
 	b := append([]byte("Permission denied: user="), who.user...)
 	b = append(append(b, ", access="...), accessNames[want&7]...)
 	b = appendInode(append(b, ", inode="...), path, s)
@@ -169,13 +160,13 @@ func deniedAt(who *identity, want dfs.Access, path string, s *step) error {
 var accessNames = [8]string{"NONE", "EXECUTE", "WRITE", "WRITE_EXECUTE", "READ", "READ_EXECUTE", "READ_WRITE", "ALL"}
 
 // appendInode appends "path":owner:group:drwxr-xr-x.
-func appendInode(b []byte, path string, s *step) []byte {
+func appendInode(b []byte, path string, s *namespace.Inode) []byte {
 	b = append(append(append(b, '"'), path...), '"', ':')
-	b = append(append(b, s.owner...), ':')
-	b = append(append(b, s.group...), ':')
+	b = append(append(b, s.Owner...), ':')
+	b = append(append(b, s.Group...), ':')
 	letter := byte('-')
-	if s.typ == dfs.TypeDirectory {
+	if s.Type == dfs.TypeDirectory {
 		letter = 'd'
 	}
-	return appendMode(b, s.mode, letter)
+	return appendMode(b, s.Mode, letter)
 }

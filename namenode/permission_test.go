@@ -6,28 +6,29 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"redoubt/dfs"
+	"redoubt/namespace"
 )
 
-func dir(owner, group string, mode dfs.Mode) step {
-	return step{typ: dfs.TypeDirectory, owner: owner, group: group, mode: mode}
+func dir(owner, group string, mode dfs.Mode) namespace.Inode {
+	return namespace.Inode{Type: dfs.TypeDirectory, Owner: owner, Group: group, Mode: mode}
 }
 
-func file(owner, group string, mode dfs.Mode) step {
-	return step{typ: dfs.TypeFile, owner: owner, group: group, mode: mode}
+func file(owner, group string, mode dfs.Mode) namespace.Inode {
+	return namespace.Inode{Type: dfs.TypeFile, Owner: owner, Group: group, Mode: mode}
 }
 
 func TestPermissions(t *testing.T) {
 	root := dir("hdfs", "supergroup", 0o755)
 	bob := &identity{user: "bob", groups: []string{"staff"}}
 	super := &identity{user: "hdfs", super: true}
-	path := func(names string, steps ...step) walked {
+	path := func(names string, steps ...namespace.Inode) namespace.Walk {
 		comps, err := dfs.Components(names)
 		require.NoError(t, err)
-		return walked{names: comps, steps: append([]step{root}, steps...)}
+		return namespace.Walk{Names: comps, Chain: append([]namespace.Inode{root}, steps...)}
 	}
 	for _, tc := range []struct {
 		name string
-		w    walked
+		w    namespace.Walk
 		who  *identity
 		p    permit
 		kind dfs.Kind
@@ -64,7 +65,7 @@ func TestPermissions(t *testing.T) {
 		{"root needs nobody above it", path("/"), bob, permit{ancestor: dfs.Write, parent: dfs.Write}, 0, ""},
 		{"missing target", path("/f"), bob, permit{target: dfs.Write, owner: true}, 0, ""},
 	} {
-		err := tc.w.check(tc.who, tc.p)
+		err := check(&tc.w, tc.who, tc.p)
 		if tc.msg == "" {
 			require.NoError(t, err, tc.name)
 			continue
@@ -76,27 +77,27 @@ func TestPermissions(t *testing.T) {
 }
 
 func TestWalked(t *testing.T) {
-	w := walked{steps: make([]step, 1)}
-	require.NotNil(t, w.last())
-	require.Nil(t, w.parent())
-	require.Nil(t, w.ancestor())
-	w = walked{names: []string{"a", "b"}, steps: make([]step, 1)}
-	require.Nil(t, w.last())
-	require.Nil(t, w.parent())
-	require.Same(t, &w.steps[0], w.ancestor())
-	w.steps = make([]step, 2)
-	require.Same(t, &w.steps[1], w.parent())
-	require.Same(t, &w.steps[1], w.ancestor())
-	w.steps = make([]step, 3)
-	require.Same(t, &w.steps[2], w.last())
-	require.Same(t, &w.steps[1], w.ancestor())
+	w := namespace.Walk{Chain: make([]namespace.Inode, 1)}
+	require.NotNil(t, target(&w))
+	require.Nil(t, parentOf(&w))
+	require.Nil(t, ancestorOf(&w))
+	w = namespace.Walk{Names: []string{"a", "b"}, Chain: make([]namespace.Inode, 1)}
+	require.Nil(t, target(&w))
+	require.Nil(t, parentOf(&w))
+	require.Same(t, &w.Chain[0], ancestorOf(&w))
+	w.Chain = make([]namespace.Inode, 2)
+	require.Same(t, &w.Chain[1], parentOf(&w))
+	require.Same(t, &w.Chain[1], ancestorOf(&w))
+	w.Chain = make([]namespace.Inode, 3)
+	require.Same(t, &w.Chain[2], target(&w))
+	require.Same(t, &w.Chain[1], ancestorOf(&w))
 }
 
 func TestCheckAllocatesNothing(t *testing.T) {
-	w := walked{names: []string{"a", "b"}, steps: []step{dir("h", "s", 0o755), dir("h", "s", 0o755), file("h", "s", 0o644)}}
+	w := namespace.Walk{Names: []string{"a", "b"}, Chain: []namespace.Inode{dir("h", "s", 0o755), dir("h", "s", 0o755), file("h", "s", 0o644)}}
 	who := &identity{user: "bob", groups: []string{"x", "y"}}
 	require.Zero(t, testing.AllocsPerRun(100, func() {
-		if w.check(who, permit{target: dfs.Read}) != nil {
+		if check(&w, who, permit{target: dfs.Read}) != nil {
 			t.Fatal("refused")
 		}
 	}))

@@ -1,0 +1,89 @@
+package namenode
+
+import (
+	"context"
+
+	"redoubt/dfs"
+	"redoubt/namespace"
+)
+
+// maxStale is how often a change is checked and proposed again because others changed
+// what it was checked against.
+const maxStale = 20
+
+// preparer looks at the state, under its read lock, and makes the op to propose. With no
+// op the answer is there already and nothing is to be changed. It is called again when
+// the op came too late.
+type preparer func(r *request) (op namespace.Op, answer any, err error)
+
+// change carries out one change of the namespace: answer from the retry cache, or check,
+// log and apply. what and path are for safe mode's refusal.
+func (n *NameNode) change(ctx context.Context, r *request, what, path string, prepare preparer) (any, error) {
+	for range maxStale {
+		op, answer, err := n.prepare(r, what, path, prepare)
+		if op == nil || err != nil {
+			return answer, err
+		}
+		answer, err = n.propose(ctx, op)
+		if !dfs.Is(err, dfs.Stale) {
+			return answer, err
+		}
+	}
+	return nil, &dfs.Error{Kind: dfs.Retriable, Path: path, Msg: "Others keep changing " + path + " or the directories above it. Try again."}
+}
+
+func (n *NameNode) prepare(r *request, what, path string, prepare preparer) (namespace.Op, any, error) {
+	n.state.RLock()
+	defer n.state.RUnlock()
+	if !r.c.ID.IsZero() {
+		if answer, ok := n.ns.Retry(r.c.ID); ok {
+			return nil, answer, nil
+		}
+	}
+	if err := n.safe.check(what, path, r.now); err != nil {
+		return nil, nil, err
+	}
+	op, answer, err := prepare(r)
+	if op == nil || err != nil {
+		return nil, answer, err
+	}
+	if err := n.ns.Precheck(op); err != nil && !dfs.Is(err, dfs.Stale) {
+		return nil, nil, err
+	}
+	return op, nil, nil
+}
+
+// propose has the journal make an op durable and apply it. It does not end early when ctx
+// does: what was logged must be followed up, whoever still waits for the answer.
+func (n *NameNode) propose(ctx context.Context, op namespace.Op) (any, error) {
+	buf := n.records.Get().(*[]byte)
+	rec := namespace.Encode((*buf)[:0], op)
+	answer, _, err := n.journal.Propose(context.WithoutCancel(ctx), rec)
+	*buf = rec
+	if cap(rec) <= maxKeptRecord {
+		n.records.Put(buf)
+	}
+	if err != nil && n.failed.Load() != nil {
+		return nil, n.failure()
+	}
+	return answer, err
+}
+
+// maxKeptRecord bounds the record buffers that are kept for reuse, bytes.
+const maxKeptRecord = 64 << 10
+
+// failure is the answer to everything once the journal has failed. Whether the change
+// took place is unknown, so it must look like neither; as a standby's answer it sends
+// clients that have another name node there.
+func (n *NameNode) failure() error {
+	return &dfs.Error{Kind: dfs.Standby, Msg: "The name node's journal has failed and it is stopping; whether the operation took place is not known.", Err: *n.failed.Load()}
+}
+
+// asBool reads an answer that may come as bool from the op or from the retry cache.
+func asBool(answer any, err error) (bool, error) {
+	if err != nil {
+		return false, err
+	}
+	ok, _ := answer.(bool)
+	return ok, nil
+}

@@ -1,0 +1,86 @@
+package namenode
+
+import (
+	"context"
+	"time"
+
+	"redoubt/namespace"
+)
+
+// tickInterval is how often time passes for leases, safe mode and the block manager.
+const tickInterval = time.Second
+
+// run is the name node's only goroutine: whatever happens by itself happens here.
+func (n *NameNode) run(ctx context.Context) {
+	defer close(n.joined)
+	ticker := time.NewTicker(tickInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			n.passTime(ctx)
+		case <-n.tick:
+			n.passTime(ctx)
+		case <-n.reap:
+			n.reapAll(ctx)
+		case <-n.closing:
+			return
+		}
+	}
+}
+
+func (n *NameNode) passTime(ctx context.Context) {
+	if n.failed.Load() != nil {
+		return
+	}
+	n.checkSafeMode()
+	for more := true; more; {
+		select {
+		case <-n.closing:
+			return
+		default:
+		}
+		n.state.RLock()
+		more = n.blocks.Tick(n.clock())
+		n.state.RUnlock()
+	}
+	n.checkLeases(ctx, n.clock())
+}
+
+// reapSlice is how many inodes of deleted subtrees one op frees.
+const reapSlice = 2000
+
+// reapAll frees the inodes of subtrees that were detached when they were deleted. It is
+// cut into ops so that no other change waits long.
+func (n *NameNode) reapAll(ctx context.Context) {
+	for {
+		select {
+		case <-n.closing:
+			return
+		default:
+		}
+		answer, err := n.propose(ctx, &namespace.Delete{Head: namespace.Head{Time: n.clock().UnixMilli()}, Reap: reapSlice})
+		if err != nil {
+			n.log.Warn("deleted inodes can't be freed now", "err", err)
+			return
+		}
+		d, ok := answer.(*namespace.Deleted)
+		if !ok {
+			return
+		}
+		n.dropped(d.Blocks)
+		if !d.Pending {
+			return
+		}
+	}
+}
+
+func (n *NameNode) wakeTick()   { poke(n.tick) }
+func (n *NameNode) wakeReaper() { poke(n.reap) }
+
+func poke(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,347 @@
+package namenode
+
+import (
+	"context"
+	"strconv"
+
+	"redoubt/dfs"
+	"redoubt/namespace"
+)
+
+// Mkdirs makes a directory and the missing ones above it. One that is there already is
+// success, without a look at permissions but those on the way.
+func (n *NameNode) Mkdirs(ctx context.Context, c *dfs.Caller, path string, mode dfs.Mode, createParent bool) (bool, error) {
+	r, err := n.begin(c)
+	if err != nil {
+		return false, err
+	}
+	defer n.end(r)
+	ok, err := asBool(n.change(ctx, r, "create directory", path, func(r *request) (namespace.Op, any, error) {
+		if err := r.look(path, permit{create: true}); err != nil {
+			return nil, nil, err
+		}
+		w := &r.walk
+		if d := target(w); d != nil {
+			if !d.IsDir() {
+				return nil, nil, &dfs.Error{Kind: dfs.AlreadyExists, Path: path, Msg: "Path is not a directory: " + path}
+			}
+			return nil, true, nil
+		}
+		if err := check(w, &r.who, permit{ancestor: dfs.Write, create: true}); err != nil {
+			return nil, nil, err
+		}
+		if err := r.mayCreate(w, path); err != nil {
+			return nil, nil, err
+		}
+		k := len(w.Chain)
+		if !createParent && k < len(w.Names) {
+			return nil, nil, noParent(w)
+		}
+		return &namespace.Mkdirs{Head: r.head(r.auth(w, k)), Parent: w.Chain[k-1].ID, Names: w.Names[k-1:],
+			Mode: mode & dfs.ModeMask, Owner: r.who.user, CreateParent: createParent}, nil, nil
+	}))
+	r.auditNew(err, "mkdirs", path)
+	return ok, err
+}
+
+func noParent(w *namespace.Walk) error {
+	parent := dfs.Join(w.Names[:len(w.Names)-1]...)
+	return &dfs.Error{Kind: dfs.NotFound, Path: parent, Msg: "Parent directory doesn't exist: " + parent}
+}
+
+// auditNew is audit with what stands at path now.
+func (r *request) auditNew(err error, cmd, path string) {
+	if r.n.audit == nil {
+		return
+	}
+	if err != nil {
+		r.audit(err, cmd, path, "", nil)
+		return
+	}
+	var st dfs.FileStatus
+	r.n.state.RLock()
+	found, _ := r.status(path, &st)
+	r.n.state.RUnlock()
+	if found {
+		r.audit(nil, cmd, path, "", &st)
+	} else {
+		r.audit(nil, cmd, path, "", nil)
+	}
+}
+
+// Delete removes a file or directory; false when there is nothing, or it is the root.
+func (n *NameNode) Delete(ctx context.Context, c *dfs.Caller, path string, recursive bool) (bool, error) {
+	r, err := n.begin(c)
+	if err != nil {
+		return false, err
+	}
+	defer n.end(r)
+	answer, err := n.change(ctx, r, "delete", path, func(r *request) (namespace.Op, any, error) {
+		if err := r.look(path, permit{parent: dfs.Write}); err != nil {
+			return nil, nil, err
+		}
+		w := &r.walk
+		ino := target(w)
+		if ino == nil {
+			return nil, &namespace.Deleted{}, nil
+		}
+		if err := r.subtree(ino, dfs.Read|dfs.Write|dfs.Execute, true); err != nil {
+			return nil, nil, err
+		}
+		if ino.IsDir() && ino.Children > 0 && !recursive {
+			return nil, nil, &dfs.Error{Kind: dfs.NotEmpty, Path: path, Msg: path + " is non empty"}
+		}
+		if len(w.Names) == 0 {
+			return nil, &namespace.Deleted{}, nil
+		}
+		op := &namespace.Delete{Head: r.headOnce(r.auth(w, len(w.Chain))), Parent: parentOf(w).ID,
+			Name: w.Names[len(w.Names)-1], Target: ino.ID, Recursive: recursive}
+		if ino.IsDir() && !r.who.super {
+			op.Epoch = n.ns.AuthEpoch()
+		}
+		return op, nil, nil
+	})
+	r.audit(err, "delete", path, "", nil)
+	d, _ := answer.(*namespace.Deleted)
+	if err != nil || d == nil {
+		return false, err
+	}
+	n.removed(r, d.Blocks)
+	if d.Pending {
+		n.wakeReaper()
+	}
+	return d.OK, nil
+}
+
+// removed tells the block manager that blocks are gone.
+func (n *NameNode) removed(r *request, blocks []dfs.Block) {
+	if len(blocks) == 0 {
+		return
+	}
+	n.state.RLock()
+	defer n.state.RUnlock()
+	n.blocks.Removed(r.now, blocks)
+}
+
+// SetPermission changes a path's mode; only its owner may.
+func (n *NameNode) SetPermission(ctx context.Context, c *dfs.Caller, path string, mode dfs.Mode) error {
+	_, err := n.setAttr(ctx, c, "setPermission", "set permission for", path, permit{owner: true}, func(r *request, ino *namespace.Inode, op *namespace.SetAttr) error {
+		op.Mask, op.Mode = namespace.AttrMode, mode&dfs.ModeMask
+		return nil
+	})
+	return err
+}
+
+// SetOwner changes owner or group, or keeps those that are "". An owner may give his
+// file to a group that he is in; anything else is the superuser's.
+func (n *NameNode) SetOwner(ctx context.Context, c *dfs.Caller, path, owner, group string) error {
+	_, err := n.setAttr(ctx, c, "setOwner", "set owner for", path, permit{owner: true}, func(r *request, ino *namespace.Inode, op *namespace.SetAttr) error {
+		if !r.who.super {
+			if owner != "" && owner != r.who.user {
+				return &dfs.Error{Kind: dfs.Permission, Path: path, Msg: "User " + r.who.user + " is not a super user (non-super user cannot change owner)."}
+			}
+			if group != "" && !r.inGroup(group) {
+				return &dfs.Error{Kind: dfs.Permission, Path: path, Msg: "User " + r.who.user + " does not belong to " + group}
+			}
+		}
+		if owner != "" {
+			op.Mask, op.Owner = op.Mask|namespace.AttrOwner, owner
+		}
+		if group != "" {
+			op.Mask, op.Group = op.Mask|namespace.AttrGroup, group
+		}
+		return nil
+	})
+	return err
+}
+
+func (r *request) inGroup(group string) bool {
+	for _, g := range r.who.groups {
+		if g == group {
+			return true
+		}
+	}
+	return false
+}
+
+// SetTimes changes modification and access time, or keeps one that is -1.
+func (n *NameNode) SetTimes(ctx context.Context, c *dfs.Caller, path string, mtime, atime int64) error {
+	if n.cfg.Files.AccessTimePrecision < 0 && atime != -1 {
+		return &dfs.Error{Kind: dfs.Other, Path: path, Msg: "Access time for hdfs is not configured.  Please set dfs.namenode.accesstime.precision configuration parameter."}
+	}
+	_, err := n.setAttr(ctx, c, "setTimes", "set times", path, permit{target: dfs.Write}, func(r *request, ino *namespace.Inode, op *namespace.SetAttr) error {
+		if mtime != -1 {
+			op.Mask, op.ModTime = op.Mask|namespace.AttrModTime, mtime
+		}
+		if atime != -1 {
+			op.Mask, op.AccessTime = op.Mask|namespace.AttrAccessTime, atime
+		}
+		return nil
+	})
+	return err
+}
+
+// SetReplication changes how many replicas a file has; false for what is not a file.
+func (n *NameNode) SetReplication(ctx context.Context, c *dfs.Caller, path string, replication uint16) (bool, error) {
+	if err := n.checkReplication(path, replication); err != nil {
+		return false, err
+	}
+	changed, err := n.setAttr(ctx, c, "setReplication", "set replication for", path, permit{target: dfs.Write}, func(r *request, ino *namespace.Inode, op *namespace.SetAttr) error {
+		if ino.IsFile() {
+			op.Mask, op.Replication = namespace.AttrReplication, replication
+		}
+		return nil
+	})
+	if err != nil || changed == 0 {
+		return false, err
+	}
+	n.blocksChanged(changed)
+	return true, nil
+}
+
+// checkReplication holds a replication against the configured limits.
+func (n *NameNode) checkReplication(path string, replication uint16) error {
+	f := &n.cfg.Files
+	problem := ""
+	switch {
+	case replication > f.MaxReplication:
+		problem = " exceeds maximum of " + strconv.Itoa(int(f.MaxReplication))
+	case replication < f.MinReplication:
+		problem = " is less than the required minimum of " + strconv.Itoa(int(f.MinReplication))
+	default:
+		return nil
+	}
+	return &dfs.Error{Kind: dfs.Other, Path: path, Msg: "Requested replication factor of " + strconv.Itoa(int(replication)) + problem + " for " + path}
+}
+
+// blocksChanged tells the block manager that a file's blocks are wanted otherwise now.
+func (n *NameNode) blocksChanged(file dfs.InodeID) {
+	n.state.RLock()
+	defer n.state.RUnlock()
+	now := n.clock()
+	for _, b := range n.ns.Blocks(nil, file, 0, 1<<62) {
+		n.blocks.Changed(now, b.ID)
+	}
+}
+
+// SetStoragePolicy changes a path's own storage policy; "" makes it inherit again.
+func (n *NameNode) SetStoragePolicy(ctx context.Context, c *dfs.Caller, path, policy string) error {
+	id, cmd := dfs.PolicyUnspecified, "unsetStoragePolicy"
+	if policy != "" {
+		p, ok := dfs.PolicyByName(policy)
+		if !ok {
+			return &dfs.Error{Kind: dfs.IllegalArgument, Path: path, Msg: "Cannot find a block policy with the name " + policy}
+		}
+		id, cmd = p.ID, "setStoragePolicy"
+	}
+	_, err := n.setAttr(ctx, c, cmd, "set storage policy for", path, permit{target: dfs.Write}, func(r *request, ino *namespace.Inode, op *namespace.SetAttr) error {
+		op.Mask, op.Policy = namespace.AttrPolicy, id
+		return nil
+	})
+	return err
+}
+
+// Values of SetQuota that stand for no number.
+const (
+	quotaKeep  = 1<<63 - 1
+	quotaClear = -1
+)
+
+// SetQuota limits a directory's inodes and bytes. The largest int64 keeps a limit and -1
+// takes it away.
+func (n *NameNode) SetQuota(ctx context.Context, c *dfs.Caller, path string, nsQuota, dsQuota int64, typ dfs.StorageType) error {
+	bad := func(q int64) bool { return q <= 0 && q != quotaClear }
+	if bad(nsQuota) || bad(dsQuota) {
+		return &dfs.Error{Kind: dfs.RuntimeIllegal, Path: path, Msg: "Invalid values for quota : " + strconv.FormatInt(nsQuota, 10) + " and " + strconv.FormatInt(dsQuota, 10)}
+	}
+	if typ != 0 {
+		return &dfs.Error{Kind: dfs.Unsupported, Path: path, Msg: "Quotas by storage type are not supported"}
+	}
+	_, err := n.setAttr(ctx, c, "setQuota", "set quota on", path, permit{}, func(r *request, ino *namespace.Inode, op *namespace.SetAttr) error {
+		if err := r.superuser(); err != nil {
+			return err
+		}
+		if !ino.IsDir() {
+			return &dfs.Error{Kind: dfs.NotFound, Path: path, Msg: "Cannot set quota on a file: " + path}
+		}
+		if nsQuota != quotaKeep {
+			op.Mask, op.NSQuota = op.Mask|namespace.AttrNSQuota, nsQuota
+		}
+		if dsQuota != quotaKeep {
+			op.Mask, op.DSQuota = op.Mask|namespace.AttrDSQuota, dsQuota
+		}
+		return nil
+	})
+	return err
+}
+
+// setAttr changes attributes of a path that must exist. fill says which; none changed is
+// success. It gives the inode that was changed, 0 if nothing was.
+func (n *NameNode) setAttr(ctx context.Context, c *dfs.Caller, cmd, what, path string, p permit,
+	fill func(r *request, ino *namespace.Inode, op *namespace.SetAttr) error) (dfs.InodeID, error) {
+	r, err := n.begin(c)
+	if err != nil {
+		return 0, err
+	}
+	defer n.end(r)
+	var changed dfs.InodeID
+	_, err = n.change(ctx, r, what, path, func(r *request) (namespace.Op, any, error) {
+		changed = 0
+		if err := r.look(path, p); err != nil {
+			return nil, nil, err
+		}
+		ino := target(&r.walk)
+		if ino == nil {
+			return nil, nil, notFound(path)
+		}
+		op := &namespace.SetAttr{Head: r.head(r.auth(&r.walk, len(r.walk.Chain))), Target: ino.ID}
+		if err := fill(r, ino, op); err != nil || op.Mask == 0 {
+			return nil, nil, err
+		}
+		changed = ino.ID
+		return op, nil, nil
+	})
+	r.auditNew(err, cmd, path)
+	return changed, err
+}
+
+// Concat moves the blocks of sources to the end of target and removes the sources.
+func (n *NameNode) Concat(ctx context.Context, c *dfs.Caller, path string, sources []string) error {
+	if len(sources) == 0 {
+		return &dfs.Error{Kind: dfs.IllegalArgument, Path: path, Msg: "No sources given"}
+	}
+	r, err := n.begin(c)
+	if err != nil {
+		return err
+	}
+	defer n.end(r)
+	var changed dfs.InodeID
+	_, err = n.change(ctx, r, "concat", path, func(r *request) (namespace.Op, any, error) {
+		op := &namespace.Concat{}
+		for _, src := range sources {
+			if err := r.look(src, permit{target: dfs.Read, parent: dfs.Write}); err != nil {
+				return nil, nil, err
+			}
+			f, err := fileAt(&r.walk, src)
+			if err != nil {
+				return nil, nil, err
+			}
+			op.Sources = append(op.Sources, f.ID)
+		}
+		if err := r.look(path, permit{target: dfs.Write}); err != nil {
+			return nil, nil, err
+		}
+		f, err := fileAt(&r.walk, path)
+		if err != nil {
+			return nil, nil, err
+		}
+		op.Head, op.Target = r.headOnce(r.auth(&r.walk, len(r.walk.Chain))), f.ID
+		changed = f.ID
+		return op, nil, nil
+	})
+	r.audit(err, "concat", sources[0], path, nil)
+	if err == nil && changed != 0 {
+		n.blocksChanged(changed)
+	}
+	return err
+}
