@@ -1,8 +1,210 @@
 package main
 
-import "fmt"
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
 
-// connect opens the HDFS behind an authority.
+	"redoubt/client"
+	"redoubt/dfs"
+)
+
+// remoteFS is an HDFS as the shell sees it.
+type remoteFS struct {
+	c     *client.Client
+	name  string // hdfs://authority
+	user  string
+	umask dfs.Mode
+	repl  uint16 // 0: the server's default
+	block int64
+	crc   string // dfs.checksum.combine.mode
+}
+
+// connect opens the HDFS behind an authority; the first call connects.
 func connect(e *env, authority string) (fileSystem, error) {
-	return nil, fmt.Errorf("hdfs://%s: the client is not built in yet", authority)
+	c, err := openClient(e, authority)
+	if err != nil {
+		return nil, err
+	}
+	r := &remoteFS{c: c, name: "hdfs://" + authority, user: e.user, crc: e.config.get("dfs.checksum.combine.mode", "MD5MD5CRC")}
+	if r.umask, err = parseUmask(e.config.get("fs.permissions.umask-mode", "022")); err != nil {
+		return nil, err
+	}
+	repl, err := e.config.number("dfs.replication", 0)
+	if err != nil {
+		return nil, err
+	}
+	r.repl = uint16(repl)
+	if r.block, err = e.config.number("dfs.blocksize", 0); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// openClient makes a client from the configuration.
+func openClient(e *env, authority string) (*client.Client, error) {
+	cfg := client.Config{NameNodes: e.config.nameNodes(authority), User: e.user, Context: "CLI", FailFast: true}
+	cfg.UseHostNames = e.config.boolean("dfs.client.use.datanode.hostname", false)
+	cfg.Write.BestEffort = e.config.boolean("dfs.client.block.write.replace-datanode-on-failure.best-effort", false)
+	switch policy := e.config.get("dfs.client.block.write.replace-datanode-on-failure.policy", "DEFAULT"); strings.ToUpper(policy) {
+	case "DEFAULT":
+	case "ALWAYS":
+		cfg.Write.Replace = client.ReplaceAlways
+	case "NEVER":
+		cfg.Write.Replace = client.ReplaceNever
+	default:
+		return nil, fmt.Errorf("dfs.client.block.write.replace-datanode-on-failure.policy: %q is none of DEFAULT, ALWAYS and NEVER", policy)
+	}
+	if !e.config.boolean("dfs.client.block.write.replace-datanode-on-failure.enable", true) {
+		cfg.Write.Replace = client.ReplaceNever
+	}
+	size, err := e.config.number("dfs.client-write-packet-size", 0)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Write.PacketSize = int(size)
+	pool, err := e.config.number("dfs.client.hedged.read.threadpool.size", 0)
+	if err != nil {
+		return nil, err
+	}
+	hedge, err := e.config.number("dfs.client.hedged.read.threshold.millis", 500)
+	if err != nil {
+		return nil, err
+	}
+	if pool > 0 {
+		cfg.Read.Hedge = time.Duration(hedge) * time.Millisecond
+	}
+	return client.Open(cfg)
+}
+
+// parseUmask reads an octal or symbolic umask.
+func parseUmask(s string) (dfs.Mode, error) {
+	change, err := parseModeChange(s)
+	if err != nil {
+		return 0, fmt.Errorf("fs.permissions.umask-mode: %q is not a umask", s)
+	}
+	if change.octal {
+		return change.value, nil
+	}
+	return 0o777 &^ change.apply(0, false), nil
+}
+
+func (r *remoteFS) uri() string  { return r.name }
+func (r *remoteFS) home() string { return "/user/" + r.user }
+func (r *remoteFS) close() error { return r.c.Close() }
+
+func (r *remoteFS) stat(ctx context.Context, path string) (*dfs.FileStatus, error) {
+	return r.c.Stat(ctx, path)
+}
+
+func (r *remoteFS) list(ctx context.Context, path string) ([]dfs.FileStatus, error) {
+	return r.c.List(ctx, path)
+}
+
+func (r *remoteFS) open(ctx context.Context, path string, verify bool) (fileReader, error) {
+	return r.c.OpenFile(ctx, path, client.OpenOptions{NoVerify: !verify})
+}
+
+func (r *remoteFS) summary(ctx context.Context, path string) (*dfs.ContentSummary, error) {
+	return r.c.ContentSummary(ctx, path)
+}
+
+func (r *remoteFS) usage(ctx context.Context, _ string) (dfs.FsStats, error) { return r.c.FsStats(ctx) }
+
+func (r *remoteFS) create(ctx context.Context, path string, opt createOptions) (io.WriteCloser, error) {
+	o := client.CreateOptions{
+		Mode: 0o666 &^ r.umask, Overwrite: opt.overwrite, Replication: r.repl, BlockSize: r.block, LazyPersist: opt.lazyPersist,
+	}
+	if opt.lazyPersist {
+		o.Replication = 1
+	}
+	return r.c.Create(ctx, path, o)
+}
+
+func (r *remoteFS) appendTo(ctx context.Context, path string, newBlock bool) (io.WriteCloser, error) {
+	return r.c.Append(ctx, path, client.AppendOptions{NewBlock: newBlock})
+}
+
+func (r *remoteFS) mkdirs(ctx context.Context, path string) (bool, error) {
+	return r.c.Mkdirs(ctx, path, 0o777&^r.umask, true)
+}
+
+func (r *remoteFS) mkdirAs(ctx context.Context, path string, mode dfs.Mode) (bool, error) {
+	return r.c.Mkdirs(ctx, path, mode&^r.umask, true)
+}
+
+func (r *remoteFS) rename(ctx context.Context, src, dst string) (bool, error) {
+	return r.c.Rename(ctx, src, dst)
+}
+
+func (r *remoteFS) renameToTrash(ctx context.Context, src, dst string) error {
+	return r.c.Rename2(ctx, src, dst, dfs.RenameOptions{ToTrash: true})
+}
+
+func (r *remoteFS) remove(ctx context.Context, path string, recursive bool) (bool, error) {
+	return r.c.Delete(ctx, path, recursive)
+}
+
+func (r *remoteFS) chmod(ctx context.Context, path string, mode dfs.Mode) error {
+	return r.c.SetPermission(ctx, path, mode)
+}
+
+func (r *remoteFS) chown(ctx context.Context, path, owner, group string) error {
+	return r.c.SetOwner(ctx, path, owner, group)
+}
+
+func (r *remoteFS) setTimes(ctx context.Context, path string, mtime, atime int64) error {
+	return r.c.SetTimes(ctx, path, mtime, atime)
+}
+
+func (r *remoteFS) setReplication(ctx context.Context, path string, n uint16) (bool, error) {
+	return r.c.SetReplication(ctx, path, n)
+}
+
+func (r *remoteFS) trashInterval(ctx context.Context) (time.Duration, error) {
+	d, err := r.c.ServerDefaults(ctx)
+	return time.Duration(d.TrashInterval) * time.Minute, err
+}
+
+func (r *remoteFS) checksum(ctx context.Context, path string) (string, []byte, error) {
+	sum := r.c.Checksum
+	if strings.EqualFold(r.crc, "COMPOSITE_CRC") {
+		sum = r.c.CompositeChecksum
+	}
+	s, err := sum(ctx, path)
+	if err != nil {
+		return "", nil, err
+	}
+	return s.Algorithm, s.Value, nil
+}
+
+func (r *remoteFS) access(ctx context.Context, path string, want dfs.Access) error {
+	return r.c.CheckAccess(ctx, path, want)
+}
+
+// replicas counts each block's replicas.
+func (r *remoteFS) replicas(ctx context.Context, path string) ([]int, error) {
+	l, err := r.c.BlockLocations(ctx, path, 0, 1<<62)
+	if err != nil {
+		return nil, err
+	}
+	counts := make([]int, len(l.Blocks))
+	for i := range l.Blocks {
+		counts[i] = len(l.Blocks[i].Locs)
+	}
+	return counts, nil
+}
+
+func (r *remoteFS) truncate(ctx context.Context, path string, length int64) (bool, error) {
+	return r.c.Truncate(ctx, path, length)
+}
+
+func (r *remoteFS) isClosed(ctx context.Context, path string) (bool, error) {
+	return r.c.IsFileClosed(ctx, path)
+}
+
+func (r *remoteFS) concat(ctx context.Context, target string, sources []string) error {
+	return r.c.Concat(ctx, target, sources)
 }

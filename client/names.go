@@ -1,0 +1,170 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"redoubt/dfs"
+	"redoubt/wire/hadooprpc"
+)
+
+const clientProtocol = "org.apache.hadoop.hdfs.protocol.ClientProtocol"
+
+// nameService makes calls to whichever name node of a list serves.
+type nameService struct {
+	cfg  *Config
+	opts hadooprpc.Options
+	next atomic.Int32
+
+	mu     sync.Mutex
+	at     int // index of the name node in use
+	conn   *hadooprpc.Conn
+	closed bool
+	served bool // a name node has answered once
+}
+
+func newNameService(cfg *Config) *nameService {
+	return &nameService{cfg: cfg, opts: hadooprpc.Options{
+		User: cfg.User, RealUser: cfg.RealUser, Protocol: clientProtocol, Context: cfg.Context,
+		ClientID: hadooprpc.NewClientID(), Dial: cfg.Dial, DialTimeout: cfg.DialTimeout,
+	}}
+}
+
+// call makes one call of ClientProtocol, at as many name nodes and as often as it takes
+// while Patience lasts. All tries carry the same call id.
+func (n *nameService) call(ctx context.Context, method string, req hadooprpc.Marshaler, resp hadooprpc.Unmarshaler) error {
+	return n.callProtocol(ctx, clientProtocol, method, req, resp)
+}
+
+func (n *nameService) callProtocol(ctx context.Context, protocol, method string, req hadooprpc.Marshaler, resp hadooprpc.Unmarshaler) error {
+	id := n.next.Add(1) & 0x7fffffff
+	target := hadooprpc.Target{Protocol: protocol, Version: 1, Method: method}
+	var deadline time.Time
+	for try := int32(0); ; try++ {
+		conn, at, err := n.connect(ctx)
+		if err == nil {
+			err = conn.CallAs(ctx, target, id, try, req, resp)
+		}
+		if err == nil {
+			n.answered()
+			return nil
+		}
+		if ctx.Err() != nil {
+			return &dfs.Error{Op: method, Kind: dfs.Canceled, Err: ctx.Err()}
+		}
+		err = remoteError(method, err)
+		if !n.mayRetry(err) {
+			return err
+		}
+		if deadline.IsZero() {
+			deadline = time.Now().Add(n.cfg.Patience)
+		}
+		if n.failFast() && int(try) >= len(n.cfg.NameNodes)-1 || time.Now().After(deadline) {
+			return err
+		}
+		moved := n.failOver(at, conn, err)
+		if wait := backoff(try, len(n.cfg.NameNodes), moved); wait > 0 {
+			if sleep(ctx, wait) != nil {
+				return err
+			}
+		}
+	}
+}
+
+// backoff is how long to wait before try+1: nothing while there are name nodes that
+// were not asked yet, then longer and longer.
+func backoff(try int32, nodes int, moved bool) time.Duration {
+	if moved && int(try) < nodes-1 {
+		return 0
+	}
+	d := 100 * time.Millisecond << min(max(int(try)-nodes+1, 0), 5)
+	return min(d, 2*time.Second)
+}
+
+// mayRetry reports whether another try could succeed.
+func (n *nameService) mayRetry(err error) bool {
+	switch dfs.KindOf(err) {
+	case dfs.Standby, dfs.Retriable, dfs.Unavailable:
+		return n.cfg.Patience > 0
+	}
+	return false
+}
+
+func (n *nameService) failFast() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.cfg.FailFast && !n.served || n.closed
+}
+
+func (n *nameService) answered() {
+	n.mu.Lock()
+	n.served = true
+	n.mu.Unlock()
+}
+
+// connect gives the connection to the name node in use.
+func (n *nameService) connect(ctx context.Context) (*hadooprpc.Conn, int, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		return nil, n.at, &dfs.Error{Kind: dfs.Canceled, Msg: "Filesystem closed"}
+	}
+	if n.conn != nil && n.conn.Err() == nil {
+		return n.conn, n.at, nil
+	}
+	old := n.conn
+	n.conn = nil
+	if old != nil {
+		_ = old.Close() // it is broken already
+	}
+	addr := n.cfg.NameNodes[n.at]
+	conn, err := hadooprpc.Dial(ctx, addr, n.opts)
+	if err != nil {
+		return nil, n.at, unreachable(addr, err)
+	}
+	n.conn = conn
+	return conn, n.at, nil
+}
+
+func unreachable(addr string, err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op
+	}
+	return &dfs.Error{Kind: dfs.Unavailable, Path: addr, Msg: fmt.Sprintf("Call to %s failed on connection exception: %v", addr, err), Err: err}
+}
+
+// failOver moves on from name node at, unless somebody else has done so, and says
+// whether there is another one. A name node that only asked for patience is kept.
+func (n *nameService) failOver(at int, conn *hadooprpc.Conn, err error) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if dfs.Is(err, dfs.Retriable) {
+		return false
+	}
+	if n.at == at && len(n.cfg.NameNodes) > 1 && (n.conn == conn || n.conn == nil) {
+		if n.conn != nil {
+			_ = n.conn.Close() // on purpose
+			n.conn = nil
+		}
+		n.at = (at + 1) % len(n.cfg.NameNodes)
+	}
+	return len(n.cfg.NameNodes) > 1
+}
+
+func (n *nameService) close() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.closed = true
+	if n.conn == nil {
+		return nil
+	}
+	conn := n.conn
+	n.conn = nil
+	return conn.Close()
+}
