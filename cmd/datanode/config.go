@@ -1,0 +1,146 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"redoubt/blockstore"
+	"redoubt/datanode"
+	"redoubt/dfs"
+	"redoubt/internal/hadoopconf"
+	"redoubt/vfs"
+)
+
+// keyNames are the keys of the configuration that a datanode reads.
+var keyNames = []string{
+	"fs.defaultFS", "hadoop.tmp.dir", "dfs.nameservices", "dfs.namenode.rpc-address", "dfs.namenode.servicerpc-address",
+	"dfs.heartbeat.interval", "dfs.blockreport.intervalMsec", "dfs.blockreport.split.threshold",
+	"dfs.datanode.address", "dfs.datanode.ipc.address", "dfs.datanode.http.address", "dfs.datanode.hostname",
+	"dfs.datanode.data.dir", "dfs.datanode.failed.volumes.tolerated", "dfs.datanode.du.reserved",
+	"dfs.datanode.max.transfer.threads", "dfs.datanode.balance.bandwidthPerSec", "dfs.datanode.data.transfer.bandwidthPerSec",
+	"dfs.datanode.scan.period.hours", "dfs.block.scanner.volume.bytes.per.second",
+	"dfs.datanode.socket.write.timeout", "dfs.datanode.socket.reuse.keepalive", "dfs.client.socket-timeout",
+}
+
+// keys gives the table's lines of the keys that a datanode reads.
+func keys() []hadoopconf.Key {
+	var out []hadoopconf.Key
+	for _, name := range keyNames {
+		for _, k := range hadoopconf.Keys {
+			if k.Name == name {
+				out = append(out, k)
+			}
+		}
+	}
+	return out
+}
+
+// config turns Hadoop's keys into a datanode's configuration.
+func config(conf *hadoopconf.Conf, nameNodes []string) (datanode.Config, error) {
+	cfg := datanode.Config{
+		FS:        vfs.OS(),
+		NameNodes: nameNodes,
+		Listen: datanode.Addresses{
+			Transfer: address(conf, "dfs.datanode.address", "127.0.0.1:9866"),
+			IPC:      address(conf, "dfs.datanode.ipc.address", "127.0.0.1:9867"),
+			HTTP:     address(conf, "dfs.datanode.http.address", "127.0.0.1:9864"),
+			Host:     conf.String("dfs.datanode.hostname"),
+		},
+		Timeouts: datanode.Timeouts{
+			Read:      conf.Duration("dfs.client.socket-timeout") + 15*time.Second,
+			Write:     conf.Duration("dfs.datanode.socket.write.timeout"),
+			KeepAlive: conf.Duration("dfs.datanode.socket.reuse.keepalive"),
+		},
+		Limits: datanode.Limits{
+			Streams:           conf.Int("dfs.datanode.max.transfer.threads"),
+			TransferBandwidth: conf.Size("dfs.datanode.data.transfer.bandwidthPerSec"),
+			BalanceBandwidth:  conf.Size("dfs.datanode.balance.bandwidthPerSec"),
+			ScrubBandwidth:    conf.Size("dfs.block.scanner.volume.bytes.per.second"),
+			ScrubPeriod:       time.Duration(conf.Int("dfs.datanode.scan.period.hours")) * time.Hour,
+			ReportReplicas:    conf.Int("dfs.blockreport.split.threshold"),
+		},
+		Reserved: conf.Size("dfs.datanode.du.reserved"),
+	}
+	// HDFS's own number is how many volumes may fail, -1 for all but one; the store counts
+	// 0 as all but one and a negative number as none.
+	switch n := conf.Int("dfs.datanode.failed.volumes.tolerated"); {
+	case n < 0:
+		cfg.FailedVolumesTolerated = 0
+	case n == 0 && conf.IsSet("dfs.datanode.failed.volumes.tolerated"):
+		cfg.FailedVolumesTolerated = -1
+	default:
+		cfg.FailedVolumesTolerated = n
+	}
+	if cfg.Limits.ScrubBandwidth == 0 || cfg.Limits.ScrubPeriod < 0 {
+		cfg.Limits.ScrubBandwidth, cfg.Limits.ScrubPeriod = -1, 0
+	}
+	// The name node's word counts unless this datanode was told another.
+	if conf.IsSet("dfs.heartbeat.interval") {
+		cfg.Timeouts.Heartbeat = conf.Duration("dfs.heartbeat.interval")
+	}
+	if conf.IsSet("dfs.blockreport.intervalMsec") {
+		cfg.Timeouts.Report = conf.Duration("dfs.blockreport.intervalMsec")
+	}
+	var err error
+	if cfg.Volumes, err = volumes(conf); err != nil {
+		return cfg, err
+	}
+	if len(cfg.NameNodes) == 0 {
+		cfg.NameNodes, err = configuredNameNodes(conf)
+	}
+	for i, a := range cfg.NameNodes {
+		cfg.NameNodes[i] = hadoopconf.WithPort(a, hadoopconf.DefaultRPCPort)
+	}
+	return cfg, err
+}
+
+// address is a listening address: loopback unless somebody set the key.
+func address(conf *hadoopconf.Conf, key, loopback string) string {
+	if !conf.IsSet(key) {
+		return loopback
+	}
+	addr := conf.String(key)
+	_, port, err := net.SplitHostPort(loopback)
+	if err != nil {
+		return addr
+	}
+	return hadoopconf.WithPort(addr, port)
+}
+
+// configuredNameNodes finds the name nodes: the address for datanodes if there is one, the
+// one for clients, else the authority of fs.defaultFS.
+func configuredNameNodes(conf *hadoopconf.Conf) ([]string, error) {
+	for _, key := range []string{"dfs.namenode.servicerpc-address", "dfs.namenode.rpc-address"} {
+		if a := conf.String(key); a != "" {
+			return []string{a}, nil
+		}
+	}
+	if !conf.IsSet("fs.defaultFS") {
+		return []string{net.JoinHostPort("127.0.0.1", hadoopconf.DefaultRPCPort)}, nil
+	}
+	return conf.NameNodes("")
+}
+
+var media = map[string]dfs.StorageType{
+	"": dfs.StorageDisk, "DISK": dfs.StorageDisk, "SSD": dfs.StorageSSD, "ARCHIVE": dfs.StorageArchive,
+	"RAM_DISK": dfs.StorageRAMDisk, "NVDIMM": dfs.StorageNVDIMM,
+}
+
+// volumes reads dfs.datanode.data.dir.
+func volumes(conf *hadoopconf.Conf) ([]blockstore.VolumeConfig, error) {
+	var out []blockstore.VolumeConfig
+	for _, item := range conf.List("dfs.datanode.data.dir") {
+		medium, dir, err := hadoopconf.LocalDir(item)
+		if err != nil {
+			return nil, fmt.Errorf("dfs.datanode.data.dir: %w", err)
+		}
+		typ, ok := media[strings.ToUpper(medium)]
+		if !ok {
+			return nil, fmt.Errorf("dfs.datanode.data.dir: %s: unknown medium %s", item, medium)
+		}
+		out = append(out, blockstore.VolumeConfig{Dir: dir, Type: typ})
+	}
+	return out, nil
+}
