@@ -4,7 +4,8 @@
 // are declared here because this package is their user; package namenode fulfils them.
 //
 // All methods may be called at the same time. Results are the caller's. Errors are
-// *dfs.Error wherever a client can tell them apart.
+// *dfs.Error wherever a client can tell them apart. A *dfs.Caller is the service's until
+// the method returns; its strings may be kept, the pointer may not.
 package clientrpc
 
 import (

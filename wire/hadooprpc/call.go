@@ -84,10 +84,15 @@ func (c *Call) Scratch() []byte { return c.scratch[:0] }
 // ReplyScratch answers with what was appended to Scratch, and keeps the buffer for the
 // next call.
 func (c *Call) ReplyScratch(body []byte) {
-	if cap(body) <= keepScratch {
-		c.scratch = body
-	}
+	c.KeepScratch(body)
 	c.ReplyBytes(body)
+}
+
+// KeepScratch makes b the memory of Scratch for the calls to come, unless it is large.
+func (c *Call) KeepScratch(b []byte) {
+	if cap(b) <= keepScratch {
+		c.scratch = b[:0]
+	}
 }
 
 // Reply answers with a message. If that can't be encoded, the caller gets an error.
@@ -132,11 +137,11 @@ func (c *Call) FailNoSuchMethod() {
 	})
 }
 
-// FailBadRequest answers that the body can't be decoded. Hadoop ends the connection on
-// such a fault and so does this.
+// FailBadRequest answers that the body can't be decoded. The frame was sound, so the
+// connection goes on.
 func (c *Call) FailBadRequest(err error) {
 	c.FailWith(&RemoteError{Class: classRPCServer, Message: "undecodable request for " + c.Method + ": " + err.Error(),
-		Detail: FatalDeserializing, Fatal: true})
+		Detail: ErrorServer})
 }
 
 // FailWith answers with an error. A fatal one closes the connection after it.

@@ -68,6 +68,8 @@ func (e *echo) ServeRPC(c *Call) {
 		})
 	case "forget":
 	case "fatal":
+		c.FailWith(&RemoteError{Class: classRPCServer, Message: "done with you", Detail: FatalUnknown, Fatal: true})
+	case "bad":
 		c.FailBadRequest(errFrame)
 	default:
 		c.FailNoSuchMethod()

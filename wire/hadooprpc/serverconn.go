@@ -206,12 +206,11 @@ func (c *serverConn) saslFrame(frame []byte) error {
 		return err
 	}
 	if c.request.callID != callSASL {
-		// The client changed its mind and calls as one without authentication would.
-		return c.frame(frame)
+		return newFatal(c.request.callID, FatalInvalidHeader, classRPCServer, "Connection header sent during SASL negotiation")
 	}
 	msg, _, err := cutDelimited(body)
 	if err != nil {
-		return newFatal(callSASL, FatalDeserializing, classRPCServer, "undecodable SASL message")
+		return newFatal(callSASL, FatalDeserializing, classRPCServer, "Error decoding RpcSaslProto")
 	}
 	state, err := decodeSASL(msg)
 	if err != nil || state != saslNegotiate {
@@ -230,7 +229,7 @@ func (c *serverConn) header(frame []byte) (rest []byte, err error) {
 		err = c.request.decode(head)
 	}
 	if err != nil {
-		return nil, newFatal(callInvalid, FatalInvalidHeader, classRPCServer, "undecodable request header")
+		return nil, newFatal(callRefused, FatalDeserializing, classRPCServer, "Error decoding RpcRequestHeaderProto: %v", err)
 	}
 	return rest, nil
 }
@@ -244,15 +243,15 @@ func (c *serverConn) frame(frame []byte) error {
 	h := &c.request
 	switch {
 	case h.op != opFinalPacket:
-		return newFatal(h.callID, FatalInvalidHeader, classRPCServer, "no rpcOp for a call, or one that is not known: %d", h.op)
+		return newFatal(h.callID, FatalInvalidHeader, classRPCServer, "No known rpc op in rpcRequestHeader: %d", h.op)
 	case h.kind == -1:
-		return newFatal(h.callID, FatalInvalidHeader, classRPCServer, "no rpcKind for a call")
+		return newFatal(h.callID, FatalInvalidHeader, classRPCServer, "No rpc kind in rpcRequestHeader")
 	case h.callID < 0:
 		return c.control(body)
 	case !c.ready:
 		return newFatal(h.callID, FatalInvalidHeader, classRPCServer, "Connection context not established")
 	case h.kind != kindProtobuf:
-		return newFatal(h.callID, FatalUnsupportedKind, classRPCServer, "rpcKind %d is not spoken here", h.kind)
+		return newFatal(h.callID, FatalInvalidHeader, classRPCServer, "Unknown rpc kind in rpc header: %d", h.kind)
 	}
 	return c.dispatch(body)
 }

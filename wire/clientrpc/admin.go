@@ -1,0 +1,126 @@
+package clientrpc
+
+import (
+	"redoubt/dfs"
+	"redoubt/wire/hadooprpc"
+	"redoubt/wire/hdfspb"
+)
+
+// layoutVersion is HDFS 3.4's, as the unsigned number that crosses the wire.
+const layoutVersion = uint32(1<<32 - 67)
+
+// adminProtocols are the small protocols beside ClientProtocol.
+func adminProtocols() map[string]methods {
+	return map[string]methods{
+		hdfspb.NamenodeProtocol: {
+			"versionRequest":     blocking((*server).version),
+			"getTransactionId":   blocking((*server).currentTxID),
+			"isUpgradeFinalized": blocking((*server).upgradeStatus),
+			"isRollingUpgrade":   inline((*server).isRollingUpgrade),
+			"getBlockKeys":       nothing, // no block tokens
+		},
+		hdfspb.HAServiceProtocol: {
+			"getServiceStatus":     inline((*server).serviceStatus),
+			"monitorHealth":        inline((*server).msync),
+			"transitionToActive":   always(errNoHA),
+			"transitionToStandby":  always(errNoHA),
+			"transitionToObserver": always(errNoHA),
+		},
+		hdfspb.GetUserMappingsProtocol: {
+			"getGroupsForUser": blocking((*server).groups),
+		},
+		hdfspb.RefreshUserMappingsProtocol: {
+			"refreshUserToGroupsMappings":         blocking((*server).refreshGroups),
+			"refreshSuperUserGroupsConfiguration": blocking((*server).refreshGroups),
+		},
+		hdfspb.RefreshAuthorizationPolicyProtocol: {
+			"refreshServiceAcl": always(dfs.Errorf(dfs.Authorization, "Service Level Authorization not enabled!")),
+		},
+		hdfspb.RefreshCallQueueProtocol: {
+			"refreshCallQueue": blocking((*server).refreshCallQueue),
+		},
+		hdfspb.GenericRefreshProtocol: {
+			"refresh": inline((*server).genericRefresh),
+		},
+		hdfspb.ReconfigurationProtocol: {
+			"listReconfigurableProperties": nothing,
+			"getReconfigurationStatus":     inline((*server).reconfigurationStatus),
+			"startReconfiguration":         always(unsupported("no property can be changed while the name node runs")),
+		},
+	}
+}
+
+var errNoHA = &javaError{"org.apache.hadoop.ha.ServiceFailedException", "HA for namenode is not enabled"}
+
+// version tells which cluster this is; benchmarks and balancers ask it first.
+func (s *server) version(c *hadooprpc.Call, _ *hdfspb.Empty) (hadooprpc.Marshaler, error) {
+	if err := s.superuser(c, "versionRequest"); err != nil {
+		return nil, err
+	}
+	info := s.Cluster.Info()
+	state := hdfspb.NamespaceInfo_ACTIVE
+	switch s.opt.State() {
+	case StateStandby:
+		state = hdfspb.NamespaceInfo_STANDBY
+	case StateObserver:
+		state = hdfspb.NamespaceInfo_OBSERVER
+	}
+	layout := layoutVersion
+	return &hdfspb.VersionResponse{Info: &hdfspb.NamespaceInfo{
+		BuildVersion: &s.opt.SoftwareVersion,
+		Unused:       u32(0),
+		BlockPoolID:  &info.PoolID,
+		StorageInfo: &hdfspb.StorageInfo{
+			LayoutVersion: &layout,
+			NamespceID:    &info.NamespaceID,
+			ClusterID:     &info.ClusterID,
+			CTime:         u64(info.CTime),
+		},
+		SoftwareVersion: &s.opt.SoftwareVersion,
+		Capabilities:    u64(0),
+		State:           &state,
+	}}, nil
+}
+
+func (s *server) isRollingUpgrade(*hadooprpc.Call, *hdfspb.Empty) (hadooprpc.Marshaler, error) {
+	no := false
+	return &hdfspb.BoolResponse{Result: &no}, nil
+}
+
+func (s *server) serviceStatus(*hadooprpc.Call, *hdfspb.Empty) (hadooprpc.Marshaler, error) {
+	ready := true
+	return &hdfspb.GetServiceStatusResponse{State: u32(s.opt.State()), ReadyToBecomeActive: &ready}, nil
+}
+
+// groups answers with no groups for a user that nobody knows.
+func (s *server) groups(_ *hadooprpc.Call, r *hdfspb.GetGroupsForUserRequest) (hadooprpc.Marshaler, error) {
+	groups, err := s.Cluster.Groups(r.GetUser())
+	if dfs.Is(err, dfs.NotFound) {
+		groups, err = nil, nil
+	}
+	return &hdfspb.GetGroupsForUserResponse{Groups: groups}, err
+}
+
+func (s *server) refreshGroups(c *hadooprpc.Call, _ *hdfspb.Empty) (hadooprpc.Marshaler, error) {
+	if err := s.superuser(c, c.Method); err != nil {
+		return nil, err
+	}
+	if g, ok := s.Cluster.(GroupRefresher); ok {
+		return empty, g.RefreshGroups(&c.Caller)
+	}
+	return empty, nil
+}
+
+// refreshCallQueue has nothing to reload: calls are not queued by user.
+func (s *server) refreshCallQueue(c *hadooprpc.Call, _ *hdfspb.Empty) (hadooprpc.Marshaler, error) {
+	return empty, s.superuser(c, "refreshCallQueue")
+}
+
+func (s *server) genericRefresh(_ *hadooprpc.Call, r *hdfspb.GenericRefreshRequest) (hadooprpc.Marshaler, error) {
+	return nil, dfs.Errorf(dfs.RuntimeIllegal, "Identifier '%s' does not exist in RefreshRegistry. Valid options are: ", r.GetIdentifier())
+}
+
+func (s *server) reconfigurationStatus(*hadooprpc.Call, *hdfspb.Empty) (hadooprpc.Marshaler, error) {
+	never := int64(0)
+	return &hdfspb.GetReconfigurationStatusResponse{StartTime: &never}, nil
+}
