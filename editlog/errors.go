@@ -45,6 +45,7 @@ type CorruptError struct {
 	Segment string   // path of the file
 	Offset  int64    // of the batch or header that is damaged
 	TxID    dfs.TxID // first transaction that can't be read
+	Durable dfs.TxID // the last one that was durable as far as the file shows; 0 if it doesn't
 	Err     error
 }
 

@@ -73,7 +73,7 @@ func newReader(file io.ReaderAt, size int64, seg Segment, want *dfs.ClusterInfo)
 		version.Segment = seg.Name
 		return nil, version
 	default:
-		return nil, &CorruptError{Segment: seg.Name, TxID: seg.First, Err: err}
+		return nil, &CorruptError{Segment: seg.Name, TxID: seg.First, Durable: seg.Last, Err: err}
 	}
 	if want != nil && *want != r.header.Cluster {
 		return nil, &ClusterError{Segment: seg.Name, Got: r.header.Cluster, Want: *want}
@@ -160,12 +160,13 @@ func (r *Reader) end(what string) error {
 	if finished {
 		return r.damage(corrupt("%s; a finished segment must go on to transaction %d and end there", what, r.seg.Last))
 	}
-	garbage, promised, err := r.lookAhead()
+	garbage, promise, err := r.lookAhead()
 	switch {
 	case err != nil:
 		return err
-	case promised > 0:
-		return r.damage(corrupt("%s; the batch at offset %d proves that it was durable", what, promised))
+	case promise.offset > 0:
+		return &CorruptError{Segment: r.seg.Name, Offset: r.offset, TxID: r.next, Durable: promise.first - 1,
+			Err: corrupt("%s; the batch at offset %d proves that it was durable", what, promise.offset)}
 	case garbage == 0:
 		return io.EOF
 	}
@@ -173,15 +174,15 @@ func (r *Reader) end(what string) error {
 }
 
 // lookAhead searches what follows r.offset. garbage is the distance to the end of the
-// last block of bytes that aren't zero. promised is the offset of a valid batch header
-// that says r.offset was synced before, or 0.
-func (r *Reader) lookAhead() (garbage, promised int64, err error) {
+// last byte that isn't zero. promise is the last valid batch header that says r.offset
+// was synced before it, or zero.
+func (r *Reader) lookAhead() (garbage int64, promise batchHeader, err error) {
 	var h batchHeader
 	for at := r.offset; at < r.size; {
 		n := int(min(readAhead, r.size-at))
 		b, err := r.bytes(at, n)
 		if err != nil {
-			return 0, 0, err
+			return 0, promise, err
 		}
 		if !allZero(b) {
 			last := len(b)
@@ -190,10 +191,9 @@ func (r *Reader) lookAhead() (garbage, promised int64, err error) {
 			}
 			garbage = at + int64(last) - r.offset
 			for i := 0; i+batchHeaderSize <= len(b); i += batchAlign {
-				pos := at + int64(i)
 				if binary.LittleEndian.Uint32(b[i:]) == batchMagic &&
-					h.decode(b[i:], r.seed, pos) && h.promise > r.offset {
-					return garbage, pos, nil
+					h.decode(b[i:], r.seed, at+int64(i)) && h.promise > r.offset {
+					promise = h
 				}
 			}
 		}
@@ -202,11 +202,13 @@ func (r *Reader) lookAhead() (garbage, promised int64, err error) {
 		}
 		at += int64(n) - align(batchHeaderSize) // a header may lie across the border
 	}
-	return garbage, 0, nil
+	return garbage, promise, nil
 }
 
+// damage is what can't be a torn tail. A finished segment was durable up to its name's
+// last transaction.
 func (r *Reader) damage(err error) error {
-	return &CorruptError{Segment: r.seg.Name, Offset: r.offset, TxID: r.next, Err: err}
+	return &CorruptError{Segment: r.seg.Name, Offset: r.offset, TxID: r.next, Durable: r.seg.Last, Err: err}
 }
 
 // bytes gives n bytes of the file at off, which lie inside it. They are good until the

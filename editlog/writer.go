@@ -86,7 +86,7 @@ func Create(fs vfs.FS, dir string, opt WriterOptions) (*Writer, error) {
 func (w *Writer) Seal(b *Batch) { b.seal(w.seed, w.offset) }
 
 // Append writes a batch at the end of the segment and makes it durable. It seals the
-// batch unless that was done.
+// batch unless that was done; one sealed for another place it copies.
 func (w *Writer) Append(b *Batch) error {
 	if w.err != nil {
 		return w.err
@@ -94,8 +94,14 @@ func (w *Writer) Append(b *Batch) error {
 	if b.first != w.next {
 		return fmt.Errorf("editlog: batch begins with transaction %d, %d is next", b.first, w.next)
 	}
-	if !b.sealed || b.seed != w.seed || b.offset != w.offset {
+	switch {
+	case !b.sealed:
 		w.Seal(b)
+	case b.seed != w.seed || b.offset != w.offset:
+		mine := *b // others may be writing it where it is sealed for
+		mine.buf = bytes.Clone(b.buf)
+		w.Seal(&mine)
+		b = &mine
 	}
 	if err := w.write(b.buf); err != nil {
 		w.err = fmt.Errorf("editlog: append to %s: %w", w.name(), err)
@@ -147,7 +153,7 @@ func (w *Writer) Finish() error {
 	}
 	seg := Segment{Name: InProgressName(w.first), First: w.first, InProgress: true}
 	err := finish(w.fs, w.dir, seg, w.file, w.offset, w.next-1)
-	w.err = ErrClosed
+	w.file, w.err = nil, ErrClosed
 	if err != nil {
 		w.err = err
 	}

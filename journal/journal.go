@@ -3,94 +3,315 @@ package journal
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"redoubt/dfs"
-	"redoubt/vfs"
+	"redoubt/editlog"
 )
 
-var errTODO = errors.New("journal: not finished yet")
+var errClosed error = dfs.Errorf(dfs.Unavailable, "journal: closed")
 
 // Journal is an open journal. Its methods may be called at the same time.
-type Journal struct{}
+type Journal struct {
+	opt     Options
+	cluster dfs.ClusterInfo
+	dirs    []*nameDir
+	queue   *queue
+	stats   counters
 
-// Format makes the name directories of a new cluster, with an image of the empty state
-// at TxID 0. A directory that holds anything already is refused unless force is set,
-// and then what it held is gone.
-func Format(fs vfs.FS, dirs []string, cluster dfs.ClusterInfo, force bool) error { return errTODO }
+	committer committer
+	toApply   chan toApply
+	inflight  atomic.Int64 // batches and cuts handed to the applier, not done yet
+	mark      atomic.Pointer[editlog.Mark]
+	marked    dfs.TxID      // of the last mark; whoever applies owns it
+	lastImage atomic.Uint64 // TxID of the newest image
 
-// ReadCluster tells which cluster the name directories belong to, without opening
-// them. fs.ErrNotExist: none of them is formatted.
-func ReadCluster(fs vfs.FS, dirs []string) (dfs.ClusterInfo, error) {
-	return dfs.ClusterInfo{}, errTODO
+	byCount  chan struct{} // capacity 1: a checkpoint is due
+	requests chan *requestCheckpoint
+	stopping chan struct{}
+	workers  sync.WaitGroup
+	closing  sync.Once
+	closeErr error
+
+	fatalMu sync.Mutex
+	fatal   error // why the journal stopped for good
 }
 
 // Open locks the name directories, recovers the machine from them and starts a journal.
-func Open(ctx context.Context, opt Options) (*Journal, error) { return nil, errTODO }
+// Directories that can't be used are reported and left out as long as one is left;
+// those locked by another process (*LockedError) or of another cluster (*ClusterError)
+// are refused. When recovery fails, nothing on disk has changed.
+func Open(ctx context.Context, opt Options) (*Journal, error) {
+	if err := opt.Validate(); err != nil {
+		return nil, err
+	}
+	j := newJournal(opt.withDefaults())
+	if err := j.open(ctx); err != nil {
+		for _, d := range j.dirs {
+			if d.log != nil {
+				_ = d.log.Close()
+			}
+			_ = d.release()
+		}
+		return nil, err
+	}
+	j.workers.Add(3)
+	go j.committer.run()
+	go j.applier()
+	go j.checkpointer()
+	return j, nil
+}
+
+func newJournal(opt Options) *Journal {
+	j := &Journal{
+		opt: opt, queue: newQueue(),
+		toApply: make(chan toApply, 1), byCount: make(chan struct{}, 1),
+		requests: make(chan *requestCheckpoint), stopping: make(chan struct{}),
+	}
+	for _, p := range opt.Dirs {
+		j.dirs = append(j.dirs, newNameDir(p))
+	}
+	idle := time.NewTimer(time.Hour)
+	idle.Stop()
+	j.committer = committer{j: j, idle: idle, promised: true, free: make(chan []*proposal, 4)}
+	return j
+}
+
+// open is Open up to the first segment of this run.
+func (j *Journal) open(ctx context.Context) error {
+	surveys, err := j.survey()
+	if err != nil {
+		return err
+	}
+	r := &recovery{
+		ctx: ctx, fs: j.opt.FS, machine: j.opt.Machine, lock: j.opt.Lock,
+		cluster: j.cluster, hist: newHistory(surveys),
+	}
+	if err := r.run(); err != nil {
+		return err
+	}
+	report := func(dir, what string) { j.opt.Logger.Warn("recovery: "+what, "dir", dir) }
+	if err := r.settle(surveys, report); err != nil {
+		return err
+	}
+	c := &j.committer
+	c.next, c.first, c.epoch = r.last+1, r.last+1, nextEpoch(r.hist.epoch)
+	j.marked = r.last
+	j.lastImage.Store(uint64(r.image.TxID))
+	j.stats.stats.LastTx, j.stats.stats.Replayed = r.last, r.replayed
+	in := 0
+	for _, d := range j.dirs {
+		if d.err == nil {
+			d.err = c.start(d)
+		}
+		if d.err == nil {
+			in++
+		} else {
+			j.opt.Logger.Error("name directory dropped", "dir", d.path, "error", d.err)
+		}
+		j.stats.dir(d.path, d.err == nil, d.err)
+	}
+	if in == 0 {
+		return errors.Join(errorsOf(surveys)...)
+	}
+	j.opt.Logger.Info("journal open", "txid", r.last, "image", r.image.TxID, "replayed", r.replayed, "epoch", c.epoch)
+	return nil
+}
+
+// nextEpoch is greater than epoch, and different each time: two directories that were
+// each used alone after the same past can be told apart when they meet again.
+func nextEpoch(epoch uint64) uint64 {
+	const random = 32 // low bits
+	return (epoch>>random+1)<<random | uint64(rand.Uint32())
+}
+
+// survey locks and looks at every directory, and makes sure that they belong together.
+func (j *Journal) survey() ([]*survey, error) {
+	var surveys []*survey
+	formatted := 0
+	for _, d := range j.dirs {
+		var s *survey
+		err := d.acquire(j.opt.FS)
+		if err == nil {
+			s, err = look(j.opt.FS, d)
+		}
+		var locked *LockedError
+		var foreign *editlog.ClusterError
+		var version *editlog.VersionError
+		switch {
+		case err == nil:
+			surveys = append(surveys, s)
+		case errors.As(err, &locked), errors.As(err, &foreign), errors.As(err, &version), dfs.Is(err, dfs.IncorrectVersion):
+			return nil, err
+		default:
+			d.err = err
+			continue
+		}
+		if s.blank {
+			continue
+		}
+		formatted++
+		if j.opt.Cluster.ClusterID != "" && s.cluster != j.opt.Cluster {
+			return nil, &ClusterError{Dir: d.path, Got: s.cluster, Want: j.opt.Cluster}
+		}
+		if formatted > 1 && s.cluster != j.cluster {
+			return nil, &ClusterError{Dir: d.path, Got: s.cluster, Want: j.cluster}
+		}
+		j.cluster = s.cluster
+	}
+	if formatted == 0 {
+		var errs []error
+		for _, d := range j.dirs {
+			errs = append(errs, d.err)
+		}
+		return nil, errors.Join(append(errs, dfs.Errorf(dfs.IllegalState, "journal: no name directory is formatted"))...)
+	}
+	return surveys, nil
+}
 
 // Cluster tells which cluster the journal belongs to.
-func (j *Journal) Cluster() dfs.ClusterInfo { return dfs.ClusterInfo{} }
+func (j *Journal) Cluster() dfs.ClusterInfo { return j.cluster }
 
 // Propose logs a record, waits until it is durable and applied, and gives Apply's
 // result and error. rec must not change until Propose returns, and, if it returned
 // because ctx ended, never again. An error of kind dfs.Canceled says "outcome unknown":
 // the record may or may not be applied later.
 func (j *Journal) Propose(ctx context.Context, rec []byte) (result any, txid dfs.TxID, err error) {
-	return nil, 0, errTODO
+	if err := ctx.Err(); err != nil {
+		return nil, 0, fmt.Errorf("journal: not proposed: %w", err)
+	}
+	if err := checkRecord(rec); err != nil {
+		return nil, 0, err
+	}
+	p := proposals.Get().(*proposal)
+	p.rec = rec
+	if err := j.queue.push(ctx, p); err != nil {
+		p.recycle()
+		return nil, 0, err
+	}
+	if ctx.Done() == nil {
+		<-p.wake
+	} else {
+		select {
+		case <-p.wake:
+		case <-ctx.Done():
+			// p stays the committer's; its answer goes nowhere.
+			return nil, 0, &dfs.Error{Kind: dfs.Canceled, Msg: "journal: gave up waiting, outcome unknown: " + ctx.Err().Error(), Err: ctx.Err()}
+		}
+	}
+	result, txid, err = p.result, p.txid, p.err
+	p.recycle()
+	return result, txid, err
 }
 
 // ProposeFunc is Propose with a callback: done is called exactly once, in TxID order,
-// on the journal's own goroutine and without Options.Lock, so it must not block. rec
+// on the journal's own goroutine and without Options.Lock, so it must not block. When
+// the journal doesn't take the record, done is called before ProposeFunc returns. rec
 // must not change until then. ProposeFunc itself blocks only while the queue is full.
-func (j *Journal) ProposeFunc(rec []byte, done func(result any, txid dfs.TxID, err error)) {}
+func (j *Journal) ProposeFunc(rec []byte, done func(result any, txid dfs.TxID, err error)) {
+	err := checkRecord(rec)
+	if err == nil {
+		p := proposals.Get().(*proposal)
+		p.rec, p.done = rec, done
+		if err = j.queue.push(nil, p); err != nil {
+			p.recycle()
+		}
+	}
+	if err != nil {
+		done(nil, 0, err)
+	}
+}
 
-// Checkpoint writes an image of the state as it is now and gives its TxID. Clients go
-// on writing meanwhile. If an image of this very state exists already it is that one.
-func (j *Journal) Checkpoint(ctx context.Context) (dfs.TxID, error) { return 0, errTODO }
+func checkRecord(rec []byte) error {
+	if len(rec) > dfs.MaxRecord {
+		return dfs.Errorf(dfs.IllegalArgument, "journal: record of %d bytes is over the limit of %d", len(rec), dfs.MaxRecord)
+	}
+	return nil
+}
 
 // Roll finishes the log segment being written and starts the next one. It gives the
-// first TxID of the new segment.
-func (j *Journal) Roll(ctx context.Context) (dfs.TxID, error) { return 0, errTODO }
+// first TxID of the new segment. An empty segment is not rolled.
+func (j *Journal) Roll(ctx context.Context) (dfs.TxID, error) {
+	var first dfs.TxID
+	var err error
+	done := make(chan struct{})
+	if !j.queue.control(func() {
+		defer close(done)
+		if err = j.committer.roll(); err != nil {
+			j.fail(err)
+		}
+		first = j.committer.first
+	}) {
+		return 0, errClosed
+	}
+	select {
+	case <-done:
+		return first, err
+	case <-ctx.Done():
+		return 0, fmt.Errorf("journal: roll goes on: %w", ctx.Err())
+	}
+}
 
 // Stats gives a snapshot of the journal's counters.
-func (j *Journal) Stats() Stats { return Stats{} }
+func (j *Journal) Stats() Stats { return j.stats.get() }
+
+// fail stops the journal for good. The first error counts.
+func (j *Journal) fail(err error) {
+	j.fatalMu.Lock()
+	first := j.fatal == nil
+	if first {
+		j.fatal = fmt.Errorf("journal: stopped for good, outcome of what was under way unknown: %w", err)
+	}
+	err = j.fatal
+	j.fatalMu.Unlock()
+	if !first {
+		return
+	}
+	j.queue.close(err)
+	j.opt.Logger.Error("journal stopped", "error", err)
+	if j.opt.OnFatal != nil {
+		go j.opt.OnFatal(err)
+	}
+}
+
+func (j *Journal) failure() error {
+	j.fatalMu.Lock()
+	defer j.fatalMu.Unlock()
+	return j.fatal
+}
 
 // Close stops taking proposals, finishes what was taken, writes a last checkpoint
-// unless told otherwise, and gives the directories up.
-func (j *Journal) Close() error { return errTODO }
-
-// Stats are a journal's counters since Open.
-type Stats struct {
-	LastTx        dfs.TxID // last transaction that is durable and applied
-	Txns          uint64   // transactions committed
-	Batches       uint64   // batches committed, each with one sync per directory
-	BatchBytes    uint64   // bytes of those batches
-	MaxBatch      int      // most transactions in one batch
-	SyncTime      Histogram
-	Checkpoints   uint64
-	Checkpoint    CheckpointStats // the last one that succeeded
-	CheckpointErr string          // why the last attempt failed; empty after a success
-	Dirs          []DirStats
+// unless told otherwise, seals the log and gives the directories up. It may be called
+// again and gives the same answer.
+func (j *Journal) Close() error {
+	j.closing.Do(func() { j.closeErr = j.close() })
+	return j.closeErr
 }
 
-// CheckpointStats describes one checkpoint.
-type CheckpointStats struct {
-	TxID     dfs.TxID
-	At       time.Time
-	Duration time.Duration
-	Bytes    int64 // size of the image file
+func (j *Journal) close() error {
+	j.queue.close(errClosing)
+	err := j.failure()
+	if err == nil && !j.opt.NoFinalCheckpoint {
+		_, err = j.Checkpoint(context.Background())
+	}
+	close(j.stopping)
+	j.queue.close(errClosed)
+	j.workers.Wait()
+	errs := []error{err}
+	for _, d := range j.dirs {
+		if d.log != nil && j.failure() == nil {
+			errs = append(errs, d.log.Finish())
+		}
+		if d.log != nil {
+			errs = append(errs, d.log.Close())
+		}
+		errs = append(errs, d.release())
+	}
+	return errors.Join(errs...)
 }
 
-// DirStats describes one name directory.
-type DirStats struct {
-	Dir   string
-	Alive bool
-	Err   string // why it was dropped
-}
-
-// Histogram counts durations by powers of two: Counts[i] are those below 2^i
-// microseconds and not below 2^(i-1); the last one holds all the rest.
-type Histogram struct {
-	Counts [24]uint64
-	Sum    time.Duration
-}
+var errClosing error = dfs.Errorf(dfs.Unavailable, "journal: closing")

@@ -24,8 +24,8 @@ type Machine interface {
 
 	// Restore replaces the whole state by a checkpoint's, whatever the state was: it
 	// may be called again after it failed half-way. It is called before the first
-	// Apply, with Options.Lock held. A checkpoint that can't be understood gives an
-	// error of kind dfs.Corrupt.
+	// Apply, with Options.Lock held. A checkpoint without any section is the empty
+	// state. One that can't be understood gives an error of kind dfs.Corrupt.
 	Restore(src dfs.SectionSource) error
 
 	// Digest is the set hash of the whole state. It must cost no more than an Apply.

@@ -36,9 +36,12 @@ type Options struct {
 	MaxBatch    int   // transactions in one batch; 0: 8192
 	FillChunk   int64 // bytes of zeroes written ahead of the log's end; 0: 1 MiB; < 0: none
 
+	// IdlePromise is how long nothing must be proposed before the last batch is
+	// promised, so that its damage is told from a torn tail. 0: 100 ms; < 0: never.
+	IdlePromise time.Duration
+
 	Logger  *slog.Logger // nil: no log
-	OnFatal func(error)  // called once, on its own goroutine, when no directory can be written any more
-	Now     func() time.Time
+	OnFatal func(error)  // called once, on a goroutine of its own that Close doesn't wait for, when the journal stopped for good
 }
 
 // Defaults of the zero Options.
@@ -48,6 +51,7 @@ const (
 	DefaultRetain             = 2
 	DefaultDigestEvery        = 10_000
 	DefaultMaxBatch           = 8192
+	DefaultIdlePromise        = 100 * time.Millisecond
 )
 
 // Validate names every fault of the options.
@@ -117,8 +121,8 @@ func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if o.Now == nil {
-		o.Now = time.Now
+	if o.IdlePromise == 0 {
+		o.IdlePromise = DefaultIdlePromise
 	}
 	return o
 }

@@ -1,0 +1,269 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"redoubt/dfs"
+	"redoubt/editlog"
+)
+
+// committer owns the log: it gathers, appends, syncs, and hands over to the applier.
+// Its fields belong to the committer's goroutine.
+type committer struct {
+	j        *Journal
+	next     dfs.TxID // number of the next record
+	first    dfs.TxID // of the segment in progress
+	epoch    uint64
+	batch    editlog.Batch
+	promised bool // nothing was logged since the last promise
+	idle     *time.Timer
+	free     chan []*proposal
+}
+
+// toApply is a batch that is durable, or a point between batches at which to do cut.
+type toApply struct {
+	first dfs.TxID
+	props []*proposal
+	cut   func()
+}
+
+func (c *committer) run() {
+	defer c.j.workers.Done()
+	defer close(c.j.toApply)
+	defer c.idle.Stop()
+	for {
+		var buf []*proposal
+		select {
+		case buf = <-c.free:
+		default:
+		}
+		props, controls, closed := c.j.queue.take(buf, c.j.opt.MaxBatch)
+		if len(props) > 0 {
+			c.commit(props)
+		}
+		for _, fn := range controls {
+			fn()
+		}
+		if len(props) > 0 || len(controls) > 0 {
+			continue
+		}
+		if closed == errClosed {
+			return
+		}
+		c.recycle(props)
+		c.wait()
+	}
+}
+
+// wait blocks until there is work. When there is none for a while, it promises the
+// last batch.
+func (c *committer) wait() {
+	if c.promised || c.j.opt.IdlePromise < 0 || c.j.failure() != nil {
+		<-c.j.queue.wake
+		return
+	}
+	c.idle.Reset(c.j.opt.IdlePromise)
+	select {
+	case <-c.j.queue.wake:
+	case <-c.idle.C:
+		c.batch.Reset(c.next)
+		c.promised = true
+		if err := c.append(); err != nil {
+			c.j.fail(err)
+		}
+	}
+}
+
+// commit makes proposals durable and hands them to the applier.
+func (c *committer) commit(props []*proposal) {
+	if err := c.log(props); err != nil {
+		c.j.fail(err)
+		for _, p := range props {
+			p.err = c.j.failure()
+			p.finish()
+		}
+		c.recycle(props)
+		return
+	}
+	b := toApply{first: c.next, props: props}
+	c.next += dfs.TxID(len(props))
+	c.promised = false
+	if c.j.inflight.Load() == 0 && c.j.queue.empty() {
+		c.j.applyBatch(b) // nothing else to do meanwhile: spare the hand-over
+		return
+	}
+	c.j.inflight.Add(1)
+	c.j.toApply <- b
+}
+
+func (c *committer) recycle(props []*proposal) {
+	clear(props)
+	select {
+	case c.free <- props[:0]:
+	default:
+	}
+}
+
+// log appends the records as one batch to every directory and syncs.
+func (c *committer) log(props []*proposal) error {
+	if err := c.j.failure(); err != nil {
+		return err
+	}
+	c.batch.Reset(c.next)
+	if m := c.j.mark.Swap(nil); m != nil {
+		c.batch.SetMark(*m)
+	}
+	for i, p := range props {
+		if err := c.batch.Add(p.rec); err != nil {
+			return fmt.Errorf("journal: %w", err) // take keeps batches below the limit
+		}
+		p.txid = c.next + dfs.TxID(i)
+	}
+	start := time.Now()
+	if err := c.append(); err != nil {
+		return err
+	}
+	c.j.stats.batch(len(props), c.batch.Size(), time.Since(start))
+	return nil
+}
+
+// append writes c.batch to every directory at the same time. A directory that fails is
+// dropped; when none is left, that is the error.
+func (c *committer) append() error {
+	return c.each(func(d *nameDir) error { return d.log.Append(&c.batch) }, func(d *nameDir) { d.log.Seal(&c.batch) })
+}
+
+// each does something to the log of every directory that is in, at the same time.
+// before is called with the first of them, before anything else; it may be nil.
+func (c *committer) each(do func(*nameDir) error, before func(*nameDir)) error {
+	var in []*nameDir
+	var one [1]*nameDir
+	in = one[:0]
+	for _, d := range c.j.dirs {
+		if d.log != nil {
+			in = append(in, d)
+		}
+	}
+	if len(in) == 0 {
+		return errors.New("journal: no name directory is left")
+	}
+	if before != nil {
+		before(in[0])
+	}
+	if len(in) == 1 {
+		if err := do(in[0]); err != nil {
+			c.j.drop(in[0], err)
+			return fmt.Errorf("journal: no name directory is left: %w", err)
+		}
+		return nil
+	}
+	return c.eachOf(in, do)
+}
+
+func (c *committer) eachOf(in []*nameDir, do func(*nameDir) error) error {
+	errs := make([]error, len(in))
+	var group sync.WaitGroup
+	for i, d := range in[1:] {
+		group.Go(func() { errs[i+1] = do(d) })
+	}
+	errs[0] = do(in[0])
+	group.Wait()
+	failed := 0
+	for i, err := range errs {
+		if err != nil {
+			c.j.drop(in[i], err)
+			failed++
+		}
+	}
+	if failed == len(in) {
+		return fmt.Errorf("journal: no name directory is left: %w", errors.Join(errs...))
+	}
+	return nil
+}
+
+// roll finishes the segment in progress, if anything is in it, and starts the next.
+func (c *committer) roll() error {
+	if err := c.j.failure(); err != nil {
+		return err
+	}
+	if c.first == c.next {
+		return nil
+	}
+	if err := c.each(func(d *nameDir) error { return d.log.Finish() }, nil); err != nil {
+		return err
+	}
+	c.first, c.promised = c.next, true
+	return c.each(c.start, nil)
+}
+
+// start begins the segment at c.first in one directory.
+func (c *committer) start(d *nameDir) error {
+	log, err := editlog.Create(c.j.opt.FS, d.cur, editlog.WriterOptions{
+		First: c.first, Epoch: c.epoch, Cluster: c.j.cluster, FillChunk: c.j.opt.FillChunk,
+	})
+	if err != nil {
+		return err
+	}
+	d.log = log
+	return nil
+}
+
+// drop takes a directory out. What is on it stays as it is.
+func (j *Journal) drop(d *nameDir, err error) {
+	if d.log != nil {
+		_ = d.log.Close() // err is the news
+		d.log = nil
+	}
+	d.err = err
+	j.stats.dir(d.path, false, err)
+	j.opt.Logger.Error("name directory dropped", "dir", d.path, "error", err)
+}
+
+// applier applies what is durable, in order.
+func (j *Journal) applier() {
+	defer j.workers.Done()
+	for b := range j.toApply {
+		j.applyBatch(b)
+		j.inflight.Add(-1)
+	}
+}
+
+// applyBatch is called by one goroutine at a time: by the applier, or by the committer
+// while nothing is in flight to the applier.
+func (j *Journal) applyBatch(b toApply) {
+	if b.cut != nil {
+		b.cut()
+		return
+	}
+	last := b.first + dfs.TxID(len(b.props)) - 1
+	var broken error
+	j.opt.Lock.Lock()
+	for _, p := range b.props {
+		p.result, p.err = j.opt.Machine.Apply(p.txid, p.rec)
+		if p.err != nil && broken == nil && dfs.Is(p.err, dfs.Corrupt) {
+			broken = fmt.Errorf("journal: transaction %d can't be applied: %w", p.txid, p.err)
+		}
+	}
+	if every := j.opt.DigestEvery; every > 0 && last >= j.marked+dfs.TxID(every) {
+		j.marked = last
+		j.mark.Store(&editlog.Mark{TxID: last, Digest: j.opt.Machine.Digest()})
+	}
+	j.opt.Lock.Unlock()
+	j.stats.applied(last)
+	if broken != nil {
+		j.fail(broken)
+	}
+	for _, p := range b.props {
+		p.finish()
+	}
+	j.committer.recycle(b.props)
+	if every := j.opt.CheckpointTxns; every > 0 && int64(last-dfs.TxID(j.lastImage.Load())) >= every {
+		select {
+		case j.byCount <- struct{}{}:
+		default:
+		}
+	}
+}

@@ -1,0 +1,257 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	iofs "io/fs"
+	"path"
+	"strconv"
+	"strings"
+
+	"redoubt/dfs"
+	"redoubt/editlog"
+	"redoubt/fsimage"
+	"redoubt/vfs"
+)
+
+// LayoutVersion is the version of a name directory's layout that this package writes
+// and reads.
+const LayoutVersion = 1
+
+const (
+	currentDir  = "current"
+	versionFile = "VERSION"
+	lockFile    = "in_use.lock"
+	maxVersion  = 64 << 10 // bytes of a VERSION file
+)
+
+// nameDir is one name directory of an open journal. What isn't constant belongs to one
+// goroutine at a time: Open's, then the committer's.
+type nameDir struct {
+	path string
+	cur  string // path/current
+	lock io.Closer
+	log  *editlog.Writer // nil while the directory is out
+	err  error           // why it is out
+}
+
+func newNameDir(dir string) *nameDir {
+	return &nameDir{path: dir, cur: path.Join(dir, currentDir)}
+}
+
+// acquire takes the directory's lock.
+func (d *nameDir) acquire(fs vfs.FS) error {
+	if d.lock != nil {
+		return nil
+	}
+	lock, err := fs.Lock(path.Join(d.path, lockFile))
+	if errors.Is(err, vfs.ErrLocked) {
+		return &LockedError{Dir: d.path, Err: err}
+	}
+	if err != nil {
+		return fmt.Errorf("journal: lock name directory %s: %w", d.path, err)
+	}
+	d.lock = lock
+	return nil
+}
+
+func (d *nameDir) release() error {
+	if d.lock == nil {
+		return nil
+	}
+	lock := d.lock
+	d.lock = nil
+	return lock.Close()
+}
+
+// LockedError says that a name directory is in use by another process.
+type LockedError struct {
+	Dir string
+	Err error
+}
+
+func (e *LockedError) Error() string {
+	return fmt.Sprintf("journal: name directory %s is in use by another name node: %v", e.Dir, e.Err)
+}
+
+func (e *LockedError) Unwrap() error { return e.Err }
+
+// ClusterError says that a name directory belongs to another cluster than the others,
+// or than was asked for.
+type ClusterError struct {
+	Dir       string
+	Got, Want dfs.ClusterInfo
+}
+
+func (e *ClusterError) Error() string {
+	return fmt.Sprintf("journal: name directory %s belongs to cluster %s pool %s namespace %d, not to cluster %s pool %s namespace %d",
+		e.Dir, e.Got.ClusterID, e.Got.PoolID, e.Got.NamespaceID, e.Want.ClusterID, e.Want.PoolID, e.Want.NamespaceID)
+}
+
+// encodeVersion gives a VERSION file: key=value lines, the last of which is the CRC32C
+// of those before.
+func encodeVersion(c dfs.ClusterInfo) []byte {
+	b := fmt.Appendf(nil, "namespaceID=%d\nclusterID=%s\ncTime=%d\nstorageType=NAME_NODE\nblockpoolID=%s\nlayoutVersion=%d\n",
+		c.NamespaceID, c.ClusterID, c.CTime, c.PoolID, LayoutVersion)
+	return fmt.Appendf(b, "checksum=%08x\n", crc32.Checksum(b, castagnoli))
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// decodeVersion reads what encodeVersion wrote. Layout and checksum are two questions:
+// a later layout may have other keys.
+func decodeVersion(b []byte) (c dfs.ClusterInfo, err error) {
+	values := make(map[string]string)
+	for line := range strings.Lines(string(b)) {
+		if key, value, ok := strings.Cut(strings.TrimRight(line, "\n"), "="); ok {
+			values[key] = value
+		}
+	}
+	layout, err := strconv.Atoi(values["layoutVersion"])
+	if err != nil {
+		return c, dfs.Errorf(dfs.Corrupt, "VERSION holds no layoutVersion")
+	}
+	if layout != LayoutVersion {
+		return c, dfs.Errorf(dfs.IncorrectVersion, "unsupported layout version %d (this program reads %d)", layout, LayoutVersion)
+	}
+	body := b
+	if i := strings.LastIndex(string(b), "checksum="); i >= 0 {
+		body = b[:i]
+	}
+	if sum := fmt.Sprintf("%08x", crc32.Checksum(body, castagnoli)); values["checksum"] != sum {
+		return c, dfs.Errorf(dfs.Corrupt, "VERSION's checksum is %q, its bytes give %q", values["checksum"], sum)
+	}
+	ns, err1 := strconv.ParseUint(values["namespaceID"], 10, 32)
+	ctime, err2 := strconv.ParseInt(values["cTime"], 10, 64)
+	c = dfs.ClusterInfo{ClusterID: values["clusterID"], PoolID: values["blockpoolID"], NamespaceID: uint32(ns), CTime: ctime}
+	if err1 != nil || err2 != nil || c.ClusterID == "" || values["storageType"] != "NAME_NODE" {
+		return c, dfs.Errorf(dfs.Corrupt, "VERSION is not that of a name directory")
+	}
+	return c, nil
+}
+
+func (d *nameDir) readVersion(fs vfs.FS) (dfs.ClusterInfo, error) {
+	name := path.Join(d.cur, versionFile)
+	b, err := vfs.ReadFile(fs, name, maxVersion)
+	if err != nil {
+		return dfs.ClusterInfo{}, err
+	}
+	c, err := decodeVersion(b)
+	if err != nil {
+		return c, fmt.Errorf("journal: %s: %w", name, err)
+	}
+	return c, nil
+}
+
+func (d *nameDir) writeVersion(fs vfs.FS, c dfs.ClusterInfo) error {
+	return fs.Publish(path.Join(d.cur, versionFile), func(w io.Writer) error {
+		_, err := w.Write(encodeVersion(c))
+		return err
+	})
+}
+
+// blank reports whether the directory exists and holds no namespace, not even the
+// remains of one.
+func (d *nameDir) blank(fs vfs.FS) (bool, error) {
+	if _, err := fs.Stat(d.path); err != nil {
+		return false, err
+	}
+	entries, err := fs.ReadDir(d.cur)
+	if errors.Is(err, iofs.ErrNotExist) {
+		return true, nil
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name, ".") { // what an interrupted publication left
+			return false, err
+		}
+	}
+	return err == nil, err
+}
+
+// Format makes the name directories of a new cluster, with an image of the empty state
+// at TxID 0. A directory that holds anything already is refused unless force is set,
+// and then what it held is gone. Nothing is written before every directory was looked
+// at. VERSION is written last: a directory without it is not formatted.
+func Format(fs vfs.FS, dirs []string, cluster dfs.ClusterInfo, force bool) (err error) {
+	if err := validateDirs(dirs); err != nil {
+		return err
+	}
+	if cluster.ClusterID == "" || strings.ContainsAny(cluster.ClusterID+cluster.PoolID, "\n\r") {
+		return dfs.Errorf(dfs.IllegalArgument, "journal: format: cluster id %q, pool id %q", cluster.ClusterID, cluster.PoolID)
+	}
+	var all []*nameDir
+	defer func() {
+		for _, d := range all {
+			err = errors.Join(err, d.release())
+		}
+	}()
+	for _, p := range dirs {
+		d := newNameDir(p)
+		all = append(all, d)
+		if err := fs.MkdirAll(d.cur); err != nil {
+			return fmt.Errorf("journal: format: %w", err)
+		}
+		if err := d.acquire(fs); err != nil {
+			return err
+		}
+		blank, err := d.blank(fs)
+		if err != nil {
+			return fmt.Errorf("journal: format: %w", err)
+		}
+		if !blank && !force {
+			return dfs.Errorf(dfs.AlreadyExists, "journal: name directory %s holds a namespace already", p)
+		}
+	}
+	for _, d := range all {
+		if err := d.format(fs, cluster); err != nil {
+			return fmt.Errorf("journal: format name directory %s: %w", d.path, err)
+		}
+	}
+	return nil
+}
+
+func (d *nameDir) format(fs vfs.FS, cluster dfs.ClusterInfo) error {
+	entries, err := fs.ReadDir(d.cur)
+	if err != nil {
+		return err
+	}
+	// VERSION goes first, so that a crash leaves no namespace instead of half of one.
+	for _, versionOnly := range []bool{true, false} {
+		for _, e := range entries {
+			if (e.Name == versionFile) != versionOnly {
+				continue
+			}
+			if err := fs.Remove(path.Join(d.cur, e.Name)); err != nil {
+				return err
+			}
+		}
+		if err := fs.SyncDir(d.cur); err != nil {
+			return err
+		}
+	}
+	if _, err := fsimage.Write(fs, d.cur, fsimage.Info{Cluster: cluster}, nil, fsimage.WriteOptions{}); err != nil {
+		return err
+	}
+	return d.writeVersion(fs, cluster)
+}
+
+// ReadCluster tells which cluster the name directories belong to, without opening them.
+// errors.Is(err, fs.ErrNotExist) holds when none of them is formatted.
+func ReadCluster(fs vfs.FS, dirs []string) (dfs.ClusterInfo, error) {
+	var errs []error
+	for _, p := range dirs {
+		c, err := newNameDir(p).readVersion(fs)
+		if err == nil {
+			return c, nil
+		}
+		errs = append(errs, err)
+	}
+	for _, err := range errs {
+		if !errors.Is(err, iofs.ErrNotExist) {
+			return dfs.ClusterInfo{}, err
+		}
+	}
+	return dfs.ClusterInfo{}, fmt.Errorf("journal: no name directory of %s is formatted: %w", strings.Join(dirs, ", "), iofs.ErrNotExist)
+}

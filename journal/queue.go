@@ -1,0 +1,174 @@
+package journal
+
+import (
+	"context"
+	"sync"
+
+	"redoubt/dfs"
+)
+
+// Bounds of what may wait for the committer. Beyond them a proposer waits outside.
+const (
+	maxWaiting      = 1 << 16
+	maxWaitingBytes = 128 << 20
+	maxBatchBytes   = 4 << 20 // one bigger record makes a batch of its own
+)
+
+// proposal is one record on its way. Exactly one of done and wake is set.
+type proposal struct {
+	rec    []byte
+	done   func(result any, txid dfs.TxID, err error)
+	wake   chan struct{} // capacity 1
+	txid   dfs.TxID
+	result any
+	err    error
+}
+
+// finish answers the proposer. p must not be touched after it.
+func (p *proposal) finish() {
+	if done := p.done; done != nil {
+		result, txid, err := p.result, p.txid, p.err
+		p.recycle()
+		done(result, txid, err)
+		return
+	}
+	p.wake <- struct{}{}
+}
+
+// recycle gives p back once nobody else holds it.
+func (p *proposal) recycle() {
+	*p = proposal{wake: p.wake}
+	proposals.Put(p)
+}
+
+var proposals = sync.Pool{New: func() any { return &proposal{wake: make(chan struct{}, 1)} }}
+
+// queue holds what waits for the committer.
+type queue struct {
+	wake chan struct{} // capacity 1: there is something to take
+
+	mu       sync.Mutex
+	room     sync.Cond // signalled when waiting shrinks or closed is set
+	waiting  []*proposal
+	bytes    int
+	controls []func()
+	closed   error // refuses whatever comes
+}
+
+func newQueue() *queue {
+	q := &queue{wake: make(chan struct{}, 1)}
+	q.room.L = &q.mu
+	return q
+}
+
+// push adds a proposal. While the queue is full it waits; ctx may be nil.
+func (q *queue) push(ctx context.Context, p *proposal) error {
+	q.mu.Lock()
+	if q.fullLocked(p) {
+		if err := q.waitLocked(ctx, p); err != nil {
+			q.mu.Unlock()
+			return err
+		}
+	}
+	if q.closed != nil {
+		defer q.mu.Unlock()
+		return q.closed
+	}
+	first := len(q.waiting) == 0
+	q.waiting = append(q.waiting, p)
+	q.bytes += len(p.rec)
+	q.mu.Unlock()
+	if first {
+		q.signal()
+	}
+	return nil
+}
+
+func (q *queue) fullLocked(p *proposal) bool {
+	return q.closed == nil && len(q.waiting) > 0 &&
+		(len(q.waiting) >= maxWaiting || q.bytes+len(p.rec) > maxWaitingBytes)
+}
+
+func (q *queue) waitLocked(ctx context.Context, p *proposal) error {
+	if ctx != nil {
+		defer context.AfterFunc(ctx, func() {
+			q.mu.Lock()
+			defer q.mu.Unlock()
+			q.room.Broadcast()
+		})()
+	}
+	for q.fullLocked(p) {
+		if ctx != nil && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		q.room.Wait()
+	}
+	return nil
+}
+
+// control has fn run by the committer, after what waits now. It is run even when the
+// queue is closed, but not after the committer has ended: then control returns false.
+func (q *queue) control(fn func()) bool {
+	q.mu.Lock()
+	if q.closed == errClosed {
+		q.mu.Unlock()
+		return false
+	}
+	q.controls = append(q.controls, fn)
+	q.mu.Unlock()
+	q.signal()
+	return true
+}
+
+func (q *queue) signal() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take moves up to limit proposals into buf, and the controls once no proposal is left
+// before them.
+func (q *queue) take(buf []*proposal, limit int) (props []*proposal, controls []func(), closed error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n, bytes := 0, 0
+	for n < min(limit, len(q.waiting)) {
+		size := len(q.waiting[n].rec)
+		if n > 0 && bytes+size > maxBatchBytes {
+			break
+		}
+		bytes += size
+		n++
+	}
+	props = append(buf[:0], q.waiting[:n]...)
+	rest := copy(q.waiting, q.waiting[n:])
+	clear(q.waiting[rest:])
+	q.waiting = q.waiting[:rest]
+	q.bytes -= bytes
+	if n > 0 {
+		q.room.Broadcast()
+	}
+	if rest == 0 {
+		controls, q.controls = q.controls, nil
+	}
+	return props, controls, q.closed
+}
+
+func (q *queue) empty() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.waiting) == 0
+}
+
+// close refuses what comes from now on with err; the first close counts, except that
+// errClosed comes last. What waits stays.
+func (q *queue) close(err error) {
+	q.mu.Lock()
+	if q.closed == nil || err == errClosed {
+		q.closed = err
+	}
+	q.room.Broadcast()
+	q.mu.Unlock()
+	q.signal()
+}

@@ -1,0 +1,255 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	iofs "io/fs"
+
+	"redoubt/dfs"
+	"redoubt/editlog"
+	"redoubt/fsimage"
+	"redoubt/vfs"
+)
+
+// survey is what one name directory holds, as far as headers, names and a scan of the
+// segment in progress tell. Making one changes nothing.
+type survey struct {
+	dir      *nameDir
+	blank    bool // formatted by nobody: may join
+	cluster  dfs.ClusterInfo
+	images   []fsimage.Image // newest first
+	segments []*segmentCopy
+}
+
+// segmentCopy is one directory's copy of a segment.
+type segmentCopy struct {
+	editlog.Segment
+	dir   *nameDir
+	epoch uint64
+	last  dfs.TxID // last transaction that can be read; for a finished one, what its name says
+	end   int64    // offset behind it, for one in progress
+	torn  *editlog.TornError
+	claim dfs.TxID // last transaction that was durable once, as far as it shows
+	bad   error    // why not all of it can be read; an *editlog.CorruptError or a read error
+}
+
+// look reads a directory. fs.ErrNotExist: it isn't there at all.
+func look(fs vfs.FS, d *nameDir) (*survey, error) {
+	s := &survey{dir: d}
+	var err error
+	s.cluster, err = d.readVersion(fs)
+	if errors.Is(err, iofs.ErrNotExist) {
+		s.blank, err = d.blank(fs)
+		if err == nil && !s.blank {
+			err = dfs.Errorf(dfs.Corrupt, "journal: name directory %s holds files but no VERSION", d.path)
+		}
+		return s, err
+	}
+	if err != nil {
+		return nil, err
+	}
+	if s.images, err = fsimage.List(fs, d.cur); err != nil {
+		return nil, err
+	}
+	segs, err := editlog.List(fs, d.cur)
+	if err != nil {
+		return nil, err
+	}
+	for _, seg := range segs {
+		c, err := lookSegment(fs, d, seg, s.cluster)
+		if err != nil {
+			return nil, err
+		}
+		s.segments = append(s.segments, c)
+	}
+	return s, nil
+}
+
+// lookSegment reads a segment's header, and all of it while it is in progress. Damage
+// is noted in the copy; the error is for what makes the directory unusable.
+func lookSegment(fs vfs.FS, d *nameDir, seg editlog.Segment, cluster dfs.ClusterInfo) (*segmentCopy, error) {
+	c := &segmentCopy{Segment: seg, dir: d, last: seg.Last, claim: seg.Last}
+	if seg.InProgress {
+		c.last, c.claim = seg.First-1, seg.First-1
+	}
+	r, err := editlog.OpenReader(fs, d.cur, seg, &cluster)
+	if dfs.Is(err, dfs.Corrupt) || errors.Is(err, editlog.ErrNotEditLog) {
+		c.bad = err
+		return c, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	c.epoch = r.Header().Epoch
+	if !seg.InProgress {
+		return c, nil
+	}
+	for err == nil {
+		_, err = r.Next()
+	}
+	c.last, c.end = r.NextTx()-1, r.Offset()
+	c.claim = c.last
+	var damage *editlog.CorruptError
+	switch {
+	case err == io.EOF:
+	case errors.As(err, &c.torn):
+	case errors.As(err, &damage):
+		c.bad = err
+		c.claim = max(c.last, damage.Durable)
+	default:
+		return nil, err
+	}
+	return c, nil
+}
+
+// epoch is that of the newest segment, 0 if there is none.
+func (s *survey) epoch() (max uint64) {
+	for _, c := range s.segments {
+		if c.epoch > max {
+			max = c.epoch
+		}
+	}
+	return max
+}
+
+// claim is the last transaction that this directory shows was durable in the given
+// epoch or before it.
+func (s *survey) claim(epoch uint64) (last dfs.TxID) {
+	if len(s.images) > 0 {
+		last = s.images[0].TxID
+	}
+	if s.epoch() == epoch {
+		for _, c := range s.segments {
+			last = max(last, c.claim)
+		}
+	}
+	return last
+}
+
+// history is what all directories together hold.
+type history struct {
+	surveys []*survey
+	epoch   uint64   // the newest
+	claim   dfs.TxID // recovery must reach this far
+}
+
+func newHistory(surveys []*survey) *history {
+	h := &history{surveys: surveys}
+	for _, s := range surveys {
+		h.epoch = max(h.epoch, s.epoch())
+	}
+	for _, s := range surveys {
+		h.claim = max(h.claim, s.claim(h.epoch))
+	}
+	return h
+}
+
+// imageCopy is one directory's copy of an image.
+type imageCopy struct {
+	fsimage.Image
+	dir *nameDir
+}
+
+// images gives the copies of each image, newest image first.
+func (h *history) images() (groups [][]imageCopy) {
+	at := make(map[dfs.TxID]int)
+	for {
+		var next *dfs.TxID
+		for _, s := range h.surveys {
+			for _, img := range s.images {
+				if _, done := at[img.TxID]; !done && (next == nil || img.TxID > *next) {
+					next = &img.TxID
+				}
+			}
+		}
+		if next == nil {
+			return groups
+		}
+		at[*next] = len(groups)
+		var group []imageCopy
+		for _, s := range h.surveys {
+			for _, img := range s.images {
+				if img.TxID == *next {
+					group = append(group, imageCopy{img, s.dir})
+				}
+			}
+		}
+		groups = append(groups, group)
+	}
+}
+
+// link is one stretch of the log: the copies of one segment, best one first.
+type link struct {
+	copies []*segmentCopy
+	first  dfs.TxID
+	last   dfs.TxID // as far as the copies promise; reading may end earlier
+	fixed  bool     // finished by a name: exactly up to last
+}
+
+// next gives the link that holds transaction tx, nil if there is none. Of segments that
+// overlap, the one of the newest epoch counts: an older epoch's goes beyond only with
+// transactions that nobody was told about. Copies of one segment are equal as far as
+// they go; a finished one says how far that is.
+func (h *history) next(tx dfs.TxID) *link {
+	var l *link
+	better := func(c *segmentCopy) bool {
+		old := l.copies[0]
+		switch {
+		case c.epoch != old.epoch:
+			return c.epoch > old.epoch
+		case c.First != old.First:
+			return c.First > old.First
+		case c.InProgress != old.InProgress:
+			return old.InProgress
+		case c.claim != old.claim:
+			return c.claim > old.claim
+		}
+		return c.last > old.last
+	}
+	for _, s := range h.surveys {
+		for _, c := range s.segments {
+			if c.First > tx || c.claim < tx {
+				continue
+			}
+			switch {
+			case l == nil:
+				l = &link{copies: []*segmentCopy{c}}
+			case better(c):
+				old := l.copies
+				l.copies = []*segmentCopy{c}
+				if old[0].First == c.First && old[0].epoch == c.epoch {
+					l.copies = append(l.copies, old...)
+				}
+			case l.copies[0].First == c.First && l.copies[0].epoch == c.epoch:
+				l.copies = append(l.copies, c)
+			}
+		}
+	}
+	if l == nil {
+		return nil
+	}
+	best := l.copies[0]
+	l.first, l.last, l.fixed = best.First, best.claim, !best.InProgress
+	return l
+}
+
+// reaches tells how far the log goes from transaction tx on, by what the directories
+// show; tx-1 if it doesn't hold tx.
+func (h *history) reaches(tx dfs.TxID) dfs.TxID {
+	for {
+		l := h.next(tx)
+		if l == nil {
+			return tx - 1
+		}
+		tx = l.last + 1
+	}
+}
+
+// missing describes a gap.
+func missing(from, to dfs.TxID) error {
+	return dfs.Errorf(dfs.Corrupt, "journal: transactions %d to %d are in no name directory", from, to)
+}
+
+func (c *segmentCopy) String() string { return fmt.Sprintf("%s/%s", c.dir.cur, c.Name) }
