@@ -19,17 +19,17 @@ const (
 	PolicyHot         uint8 = 7
 )
 
-// Policies lists HDFS's policies by falling id, as getStoragePolicies answers them.
+// Policies lists HDFS's policies by rising id, as getStoragePolicies answers them.
 // Ids 32 to 63 are kept for RAID5-k.
 var Policies = []Policy{
-	{ID: 14, Name: "PROVIDED", Creation: []StorageType{StorageProvided, StorageDisk}, CreationFallback: []StorageType{StorageProvided, StorageDisk}, ReplicationFallback: []StorageType{StorageProvided, StorageDisk}},
+	{ID: 1, Name: "PROVIDED", Creation: []StorageType{StorageProvided, StorageDisk}, CreationFallback: []StorageType{StorageProvided, StorageDisk}, ReplicationFallback: []StorageType{StorageProvided, StorageDisk}},
 	{ID: 2, Name: "COLD", Creation: []StorageType{StorageArchive}},
 	{ID: 5, Name: "WARM", Creation: []StorageType{StorageDisk, StorageArchive}, CreationFallback: []StorageType{StorageDisk, StorageArchive}, ReplicationFallback: []StorageType{StorageDisk, StorageArchive}},
 	{ID: 7, Name: "HOT", Creation: []StorageType{StorageDisk}, ReplicationFallback: []StorageType{StorageArchive}},
 	{ID: 10, Name: "ONE_SSD", Creation: []StorageType{StorageSSD, StorageDisk}, CreationFallback: []StorageType{StorageSSD, StorageDisk}, ReplicationFallback: []StorageType{StorageSSD, StorageDisk}},
 	{ID: 12, Name: "ALL_SSD", Creation: []StorageType{StorageSSD}, CreationFallback: []StorageType{StorageDisk}, ReplicationFallback: []StorageType{StorageDisk}},
+	{ID: 14, Name: "ALL_NVDIMM", Creation: []StorageType{StorageNVDIMM}, CreationFallback: []StorageType{StorageDisk}, ReplicationFallback: []StorageType{StorageDisk}},
 	{ID: 15, Name: "LAZY_PERSIST", Creation: []StorageType{StorageRAMDisk, StorageDisk}, CreationFallback: []StorageType{StorageDisk}, ReplicationFallback: []StorageType{StorageDisk}},
-	{ID: 1, Name: "ALL_NVDIMM", Creation: []StorageType{StorageNVDIMM}, CreationFallback: []StorageType{StorageDisk}, ReplicationFallback: []StorageType{StorageDisk}},
 }
 
 // PolicyByName finds a policy by its exact name.
