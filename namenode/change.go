@@ -2,8 +2,12 @@ package namenode
 
 import (
 	"context"
+	"math/bits"
+	"sync/atomic"
+	"time"
 
 	"redoubt/dfs"
+	"redoubt/journal"
 	"redoubt/namespace"
 )
 
@@ -58,7 +62,9 @@ func (n *NameNode) prepare(r *request, what, path string, prepare preparer) (nam
 func (n *NameNode) propose(ctx context.Context, op namespace.Op) (any, error) {
 	buf := n.records.Get().(*[]byte)
 	rec := namespace.Encode((*buf)[:0], op)
+	begun := time.Now()
 	answer, _, err := n.journal.Propose(context.WithoutCancel(ctx), rec)
+	n.commits.add(time.Since(begun))
 	*buf = rec
 	if cap(rec) <= maxKeptRecord {
 		n.records.Put(buf)
@@ -86,4 +92,26 @@ func asBool(answer any, err error) (bool, error) {
 	}
 	ok, _ := answer.(bool)
 	return ok, nil
+}
+
+// commitTimes is a journal.Histogram that many add to.
+type commitTimes struct {
+	counts [len(journal.Histogram{}.Counts)]atomic.Uint64
+	sum    atomic.Int64
+}
+
+func (c *commitTimes) add(d time.Duration) {
+	i := min(bits.Len64(uint64(d.Microseconds())), len(c.counts)-1)
+	c.counts[i].Add(1)
+	c.sum.Add(int64(d))
+}
+
+// CommitTime is how long changes took from their proposal until they were durable and
+// applied: the wait for their batch, its sync and its turn.
+func (n *NameNode) CommitTime() (h journal.Histogram) {
+	for i := range h.Counts {
+		h.Counts[i] = n.commits.counts[i].Load()
+	}
+	h.Sum = time.Duration(n.commits.sum.Load())
+	return h
 }

@@ -277,3 +277,20 @@ func (n *NameNode) Counts() namespace.Counts {
 	defer n.state.RUnlock()
 	return n.ns.Counts()
 }
+
+// CheckSuperuser refuses a caller that is no superuser.
+func (n *NameNode) CheckSuperuser(c *dfs.Caller, op string) error {
+	r, err := n.administer(c, op)
+	if err != nil {
+		return err
+	}
+	n.end(r)
+	return nil
+}
+
+// LastTxID is the last transaction that is applied.
+func (n *NameNode) LastTxID() dfs.TxID {
+	n.state.RLock()
+	defer n.state.RUnlock()
+	return n.ns.Applied()
+}

@@ -45,6 +45,7 @@ type soft struct {
 	arrivals   *arrivals
 	audit      *auditLog
 	hosts      atomic.Pointer[hostLists]
+	commits    commitTimes
 	requests   sync.Pool // of *request
 	records    sync.Pool // of *[]byte, for encoded ops
 }

@@ -1,0 +1,162 @@
+// Package nameserver is a name node with its sockets: the Hadoop RPC port that clients
+// and datanodes share, and the HTTP port with health, metrics and, if asked for,
+// profiles. cmd/namenode and internal/minicluster both run it, so that what tests run is
+// what users run.
+package nameserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"redoubt/namenode"
+	"redoubt/wire/clientrpc"
+	"redoubt/wire/control"
+	"redoubt/wire/hadooprpc"
+)
+
+// Config says where to listen and what to serve.
+type Config struct {
+	NameNode namenode.Config
+	RPC      string // host:port; port 0 is a free one
+	HTTP     string // the same; "-" for none
+	Pprof    bool   // serve /debug/pprof/ on the HTTP port
+	// Registry takes the metrics; nil: one of its own.
+	Registry *prometheus.Registry
+}
+
+// Server is a running name node with its ports.
+type Server struct {
+	nn        *namenode.NameNode
+	log       *slog.Logger
+	rpc       *hadooprpc.Server
+	rpcAddr   net.Addr
+	web       *http.Server
+	webAddr   net.Addr
+	listeners []net.Listener
+	metrics   *metrics
+
+	wg     sync.WaitGroup
+	failed chan error // the first reason why this can't go on
+	once   sync.Once
+	err    error // of Close
+}
+
+// Start listens, recovers the namespace, and serves. The ports are taken first: a port
+// that is in use is an error that names it, before any directory is touched.
+func Start(ctx context.Context, cfg Config) (*Server, error) {
+	s := &Server{log: cfg.NameNode.Log, failed: make(chan error, 1)}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Registry == nil {
+		cfg.Registry = prometheus.NewRegistry()
+	}
+	rpc, err := s.listen(ctx, "RPC", cfg.RPC)
+	if err != nil {
+		return nil, err
+	}
+	s.rpcAddr = rpc.Addr()
+	var web net.Listener
+	if cfg.HTTP != "-" {
+		if web, err = s.listen(ctx, "HTTP", cfg.HTTP); err != nil {
+			s.closeListeners()
+			return nil, err
+		}
+		s.webAddr = web.Addr()
+	}
+	cfg.NameNode.OnFailure = s.fail
+	if s.nn, err = namenode.Start(ctx, cfg.NameNode); err != nil {
+		s.closeListeners()
+		return nil, err
+	}
+	if err := s.serve(cfg, rpc, web); err != nil {
+		s.closeListeners()
+		return nil, errors.Join(err, s.nn.Close())
+	}
+	return s, nil
+}
+
+func (s *Server) listen(ctx context.Context, what, addr string) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("name node's %s address %s: %w", what, addr, err)
+	}
+	s.listeners = append(s.listeners, l)
+	return l, nil
+}
+
+func (s *Server) closeListeners() {
+	for _, l := range s.listeners {
+		_ = l.Close() // may be closed by its server already
+	}
+}
+
+func (s *Server) serve(cfg Config, rpc, web net.Listener) error {
+	var err error
+	if s.metrics, err = newMetrics(s.nn, cfg.Registry); err != nil {
+		return err
+	}
+	s.rpc = &hadooprpc.Server{Log: s.log, Observe: s.metrics.observe}
+	services := clientrpc.Services{Reader: s.nn, Writer: s.nn, Files: s.nn, Cluster: s.nn}
+	if err := clientrpc.Register(s.rpc, services, clientrpc.Options{SoftwareVersion: namenode.SoftwareVersion}); err != nil {
+		return err
+	}
+	control.HandleNameNode(s.rpc, s.nn)
+	s.wg.Go(func() {
+		if err := s.rpc.Serve(rpc); err != nil && !errors.Is(err, hadooprpc.ErrClosed) {
+			s.fail(fmt.Errorf("name node's RPC port: %w", err))
+		}
+	})
+	if web == nil {
+		return nil
+	}
+	s.web = &http.Server{Handler: s.handler(cfg), ReadHeaderTimeout: 30 * time.Second}
+	s.wg.Go(func() {
+		if err := s.web.Serve(web); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			s.fail(fmt.Errorf("name node's HTTP port: %w", err))
+		}
+	})
+	return nil
+}
+
+// fail notes the first reason to stop.
+func (s *Server) fail(err error) {
+	select {
+	case s.failed <- err:
+	default:
+	}
+}
+
+// Failed gives the reason when the name node can't go on; the owner then calls Close.
+func (s *Server) Failed() <-chan error { return s.failed }
+
+// NameNode is the name service behind the ports.
+func (s *Server) NameNode() *namenode.NameNode { return s.nn }
+
+// RPCAddr is where clients and datanodes connect.
+func (s *Server) RPCAddr() net.Addr { return s.rpcAddr }
+
+// HTTPAddr is the HTTP port, nil if there is none.
+func (s *Server) HTTPAddr() net.Addr { return s.webAddr }
+
+// Close stops serving, then closes the name node with a last checkpoint.
+func (s *Server) Close() error {
+	s.once.Do(func() {
+		err := s.rpc.Close()
+		if s.web != nil {
+			err = errors.Join(err, s.web.Close())
+		}
+		s.wg.Wait()
+		s.err = errors.Join(err, s.nn.Close())
+	})
+	return s.err
+}
