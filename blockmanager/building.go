@@ -97,6 +97,9 @@ func (m *Manager) Allocated(now time.Time, b dfs.Block, targets []Target) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.advance(now)
+	if !m.unfinished(b.ID) {
+		return
+	}
 	o := m.opened(b.ID, Facts{GenStamp: b.GenStamp, Length: b.Length})
 	if o.reps == nil {
 		o.reps = make([]part, 0, len(targets))
@@ -124,7 +127,16 @@ func (m *Manager) Reopened(now time.Time, b dfs.Block) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.advance(now)
-	m.opened(b.ID, Facts{GenStamp: b.GenStamp, Length: b.Length})
+	if m.unfinished(b.ID) {
+		m.opened(b.ID, Facts{GenStamp: b.GenStamp, Length: b.Length})
+	}
+}
+
+// unfinished reports whether the namespace has a block and it is not complete. The name
+// node tells of changes after they are applied, so the next one may have been already.
+func (m *Manager) unfinished(id dfs.BlockID) bool {
+	f, ok := m.src.Block(id)
+	return ok && f.State != Complete
 }
 
 // Pipeline tells the block's new stamp and length and where its writer goes on; it
@@ -136,6 +148,9 @@ func (m *Manager) Pipeline(now time.Time, b dfs.Block, nodes []dfs.DatanodeID, s
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.advance(now)
+	if !m.unfinished(b.ID) {
+		return
+	}
 	o := m.opened(b.ID, Facts{GenStamp: b.GenStamp, Length: b.Length})
 	for i := range o.reps {
 		o.reps[i].target = false
@@ -198,6 +213,12 @@ func (m *Manager) Completed(now time.Time, b dfs.Block) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.advance(now)
+	if f, ok := m.src.Block(b.ID); ok && f.State == Complete && f.GenStamp == b.GenStamp {
+		m.completed(b)
+	}
+}
+
+func (m *Manager) completed(b dfs.Block) {
 	r := m.table.make(b.ID)
 	o := m.open[b.ID]
 	if o == nil {
@@ -217,7 +238,7 @@ func (m *Manager) Completed(now time.Time, b dfs.Block) {
 	}
 	clear(o.reps[len(waiting):])
 	if o.reps = waiting; len(waiting) > 0 {
-		o.complete, o.since, o.recovery, o.primary = true, now, 0, nil
+		o.complete, o.since, o.recovery, o.primary = true, m.now, 0, nil
 		m.open[b.ID] = o
 		r.flags |= flagOpen
 		m.late.push(o)

@@ -137,6 +137,9 @@ func (m *Manager) evaluate(id dfs.BlockID) {
 		}
 		return
 	}
+	if r != nil {
+		m.catchUp(id, r, f)
+	}
 	t := m.count(id, r)
 	level := m.danger(f, t)
 	if r == nil {

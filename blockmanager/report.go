@@ -160,6 +160,7 @@ func (m *Manager) reportOne(s *storage, b dfs.Block, state dfs.ReplicaState) {
 		return
 	}
 	r := m.table.make(b.ID)
+	m.catchUp(b.ID, r, f)
 	if b.GenStamp == f.GenStamp && (state == dfs.ReplicaFinalized && b.Length == f.Length || state == dfs.ReplicaRBW || state == dfs.ReplicaRUR) {
 		if state == dfs.ReplicaFinalized {
 			m.goodReport(s, b, r)
@@ -171,6 +172,13 @@ func (m *Manager) reportOne(s *storage, b dfs.Block, state dfs.ReplicaState) {
 	}
 	m.badReport(s, b, state, r, f)
 	m.tidyID(b.ID)
+}
+
+// catchUp completes a block that the namespace has completed, if nobody has told so yet.
+func (m *Manager) catchUp(id dfs.BlockID, r *record, f Facts) {
+	if r.flags&flagOpen != 0 && !m.open[id].complete {
+		m.completed(dfs.Block{ID: id, GenStamp: f.GenStamp, Length: f.Length})
+	}
 }
 
 // goodReport takes a replica that is as the block should be.
