@@ -30,6 +30,8 @@ func commands() []command {
 	return []command{
 		{"dfs", "the file system shell; fs -ls /x is short for fs dfs -ls /x", runShell},
 		{"dfsadmin", "administer a cluster: -report, -safemode, -saveNamespace, ...", runDFSAdmin},
+		{"minicluster", "run a whole cluster in this process: fs minicluster --help", runMinicluster},
+		{"bench", "measure an HDFS, this one or another: bench namenode", runBench},
 		{"version", "print the version", runVersion},
 	}
 }

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"redoubt/internal/minicluster"
+)
+
+// runMinicluster runs a whole cluster in this process until it is interrupted.
+func runMinicluster(ctx context.Context, e *env, args []string) int {
+	begun := time.Now()
+	cfg := minicluster.Config{}
+	flags := pflag.NewFlagSet("fs minicluster", pflag.ContinueOnError)
+	flags.SetOutput(e.stderr)
+	flags.SortFlags = false
+	flags.StringVar(&cfg.Dir, "dir", "redoubt-data", "directory for all data; formatted on first use")
+	flags.IntVar(&cfg.RPCPort, "rpc-port", 8020, "port for clients; 0 picks a free one")
+	flags.IntVar(&cfg.HTTPPort, "http-port", 9870, "port for /healthz and /metrics; 0 picks a free one, -1 is none")
+	flags.IntVar(&cfg.Datanodes, "datanodes", 4, "number of datanodes")
+	flags.IntVar(&cfg.Racks, "racks", 0, "deal the datanodes out to so many racks; 0: one rack")
+	flags.IntVar(&cfg.Replication, "replication", 0, "replicas of a file whose client asks for none (default 3, or as many as there are datanodes)")
+	flags.BoolVar(&cfg.Pprof, "pprof", false, "serve profiles at /debug/pprof/ on the HTTP ports")
+	audit := flags.String("audit-log", "", "file for one audit line per operation; - is standard error")
+	verbose := flags.BoolP("verbose", "v", false, "log what the nodes do")
+	flags.Usage = func() {
+		fmt.Fprintf(e.stderr, "Usage: fs minicluster [flags]\n\nRuns a name node and datanodes in one process on loopback, until Ctrl-C.\nStarted again with the same directory it has everything it had.\n\n%s", flags.FlagUsages())
+	}
+	switch err := flags.Parse(args); {
+	case errors.Is(err, pflag.ErrHelp):
+		return 0
+	case err != nil:
+		fmt.Fprintln(e.stderr, "fs minicluster:", err)
+		return exitUsage
+	case flags.NArg() > 0:
+		fmt.Fprintf(e.stderr, "fs minicluster: unexpected argument %q\n", flags.Arg(0))
+		return exitUsage
+	}
+	level := slog.LevelWarn
+	if *verbose {
+		level = slog.LevelDebug
+	}
+	cfg.Log = slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: level}))
+	out, err := openAudit(e, *audit)
+	if err != nil {
+		fmt.Fprintln(e.stderr, "fs minicluster:", err)
+		return exitFailed
+	}
+	if out != nil {
+		cfg.Audit = out
+		defer out.Close()
+	}
+	// A cluster for one machine is idle most of the time: rather a little more work for
+	// the collector than memory that nobody uses.
+	debug.SetGCPercent(75)
+	cluster, err := minicluster.Start(ctx, cfg)
+	if err != nil {
+		fmt.Fprintln(e.stderr, "fs minicluster:", err)
+		return exitFailed
+	}
+	fmt.Fprintf(e.stdout, "ready in %d ms: %s http://%s\n", time.Since(begun).Milliseconds(), cluster.URI(), cluster.HTTPAddr())
+	whatNext(e.stdout, cluster)
+	return waitForEnd(ctx, e, cluster)
+}
+
+// whatNext says what to type now.
+func whatNext(w io.Writer, c *minicluster.Cluster) {
+	opt := ""
+	if c.URI() != defaultFS {
+		opt = " -fs " + c.URI()
+	}
+	fmt.Fprintf(w, "\nIn another terminal:\n  go run ./cmd/fs%[1]s -mkdir -p /user/$USER\n  go run ./cmd/fs%[1]s -put README.md /user/$USER\n  go run ./cmd/fs%[1]s -ls /user/$USER\n"+
+		"or with Hadoop's own: hadoop fs -fs %[2]s -ls /\nCtrl-C stops the cluster; what it holds stays.\n", opt, c.URI())
+}
+
+// waitForEnd stops the cluster when it is asked to, or when it can't go on.
+func waitForEnd(ctx context.Context, e *env, c *minicluster.Cluster) int {
+	code := 0
+	select {
+	case <-ctx.Done():
+	case err := <-c.Failed():
+		fmt.Fprintln(e.stderr, "fs minicluster: the name node can't go on:", err)
+		code = exitFailed
+	}
+	if err := c.Close(); err != nil {
+		fmt.Fprintln(e.stderr, "fs minicluster:", err)
+		return exitFailed
+	}
+	return code
+}
+
+// nopCloser keeps standard error open.
+type nopCloser struct{ io.Writer }
+
+func (nopCloser) Close() error { return nil }
+
+func openAudit(e *env, name string) (io.WriteCloser, error) {
+	switch name {
+	case "":
+		return nil, nil
+	case "-":
+		return nopCloser{e.stderr}, nil
+	}
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("audit log: %w", err)
+	}
+	return f, nil
+}
