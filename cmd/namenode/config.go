@@ -1,0 +1,196 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"redoubt/blockmanager"
+	"redoubt/dfs"
+	"redoubt/internal/hadoopconf"
+	"redoubt/internal/nameserver"
+	"redoubt/namenode"
+)
+
+// nameDirs reads dfs.namenode.name.dir.
+func nameDirs(conf *hadoopconf.Conf) ([]string, error) {
+	var dirs []string
+	for _, item := range conf.List("dfs.namenode.name.dir") {
+		_, dir, err := hadoopconf.LocalDir(item)
+		if err != nil {
+			return nil, fmt.Errorf("dfs.namenode.name.dir: %w", err)
+		}
+		dirs = append(dirs, dir)
+	}
+	return dirs, nil
+}
+
+// nameNodeConfig turns Hadoop's keys into the name node's configuration.
+func nameNodeConfig(conf *hadoopconf.Conf) (namenode.Config, error) {
+	dirs, err := nameDirs(conf)
+	if err != nil {
+		return namenode.Config{}, err
+	}
+	table, err := namenode.ParseStaticGroups(conf.String("hadoop.user.group.static.mapping.overrides"))
+	if err != nil {
+		return namenode.Config{}, fmt.Errorf("hadoop.user.group.static.mapping.overrides: %w", err)
+	}
+	cfg := namenode.Config{
+		NameDirs:       dirs,
+		Supergroup:     conf.String("dfs.permissions.superusergroup"),
+		Groups:         namenode.StaticGroups{Table: table, Next: namenode.OSGroups{}},
+		PermissionsOff: !conf.Bool("dfs.permissions.enabled"),
+		SafeMode: namenode.SafeModeConfig{
+			Threshold:    conf.Float("dfs.namenode.safemode.threshold-pct"),
+			MinDatanodes: conf.Int("dfs.namenode.safemode.min.datanodes"),
+			Extension:    zeroIsOff(conf.Duration("dfs.namenode.safemode.extension")),
+		},
+		Blocks:         blockConfig(conf),
+		Hosts:          namenode.HostsConfig{Include: conf.String("dfs.hosts"), Exclude: conf.String("dfs.hosts.exclude"), ReadFile: os.ReadFile},
+		ReportInterval: conf.Duration("dfs.blockreport.intervalMsec"),
+		Leases:         namenode.LeaseConfig{Hard: conf.Duration("dfs.namenode.lease-hard-limit-sec")},
+		Durable: namenode.DurableConfig{
+			CheckpointTxns:   int64(conf.Int("dfs.namenode.checkpoint.txns")),
+			CheckpointPeriod: conf.Duration("dfs.namenode.checkpoint.period"),
+			Retain:           conf.Int("dfs.namenode.num.checkpoints.retained"),
+		},
+	}
+	// A hard limit below the usual soft one pulls that down with it.
+	cfg.Leases.Soft = min(cfg.Leases.Hard, dfs.DefaultLeaseSoftMS*time.Millisecond)
+	cfg.Files, err = fileConfig(conf)
+	return cfg, err
+}
+
+func fileConfig(conf *hadoopconf.Conf) (namenode.FileConfig, error) {
+	checksum := map[string]dfs.ChecksumType{"NULL": dfs.ChecksumNull, "CRC32": dfs.ChecksumCRC32, "CRC32C": dfs.ChecksumCRC32C}
+	typ := checksum[strings.ToUpper(conf.String("dfs.checksum.type"))]
+	if typ == dfs.ChecksumNull {
+		return namenode.FileConfig{}, fmt.Errorf("dfs.checksum.type: NULL is not supported: every block is checksummed")
+	}
+	maxComponent := conf.Int("dfs.namenode.fs-limits.max-component-length")
+	if maxComponent == 0 {
+		maxComponent = dfs.MaxPathLength // no limit but the path's
+	}
+	return namenode.FileConfig{
+		Defaults: dfs.ServerDefaults{
+			BlockSize:        conf.Size("dfs.blocksize"),
+			BytesPerChecksum: uint32(conf.Size("dfs.bytes-per-checksum")),
+			WritePacketSize:  uint32(conf.Size("dfs.client-write-packet-size")),
+			Replication:      uint16(conf.Int("dfs.replication")),
+			FileBufferSize:   uint32(conf.Size("io.file.buffer.size")),
+			TrashInterval:    int64(conf.Duration("fs.trash.interval") / time.Minute),
+			ChecksumType:     typ,
+		},
+		MinReplication:      uint16(conf.Int("dfs.namenode.replication.min")),
+		MaxReplication:      uint16(conf.Int("dfs.replication.max")),
+		MinBlockSize:        max(1, conf.Size("dfs.namenode.fs-limits.min-block-size")),
+		MaxBlocks:           conf.Int("dfs.namenode.fs-limits.max-blocks-per-file"),
+		MaxComponent:        maxComponent,
+		MaxItems:            conf.Int("dfs.namenode.fs-limits.max-directory-items"),
+		ListLimit:           conf.Int("dfs.ls.limit"),
+		AccessTimePrecision: zeroIsOff(conf.Duration("dfs.namenode.accesstime.precision")),
+	}, nil
+}
+
+// blockConfig turns the keys about redundancy into the block manager's configuration.
+func blockConfig(conf *hadoopconf.Conf) blockmanager.Config {
+	maintenance := conf.Int("dfs.namenode.maintenance.replication.min")
+	if maintenance == 0 {
+		maintenance = -1
+	}
+	return blockmanager.Config{
+		MaintenanceMin: maintenance,
+		Liveness: blockmanager.Liveness{
+			Heartbeat: conf.Duration("dfs.heartbeat.interval"),
+			Recheck:   conf.Duration("dfs.namenode.heartbeat.recheck-interval"),
+			Stale:     conf.Duration("dfs.namenode.stale.datanode.interval"),
+		},
+		Place: blockmanager.Placing{
+			IgnoreLoad:      !conf.Bool("dfs.namenode.redundancy.considerLoad"),
+			LoadFactor:      conf.Float("dfs.namenode.redundancy.considerLoad.factor"),
+			MinBlocks:       conf.Int("dfs.namenode.block-placement.min-blocks-for.write"),
+			AvoidStaleRead:  conf.Bool("dfs.namenode.avoid.read.stale.datanode"),
+			AvoidStaleWrite: conf.Bool("dfs.namenode.avoid.write.stale.datanode"),
+			StaleRatio:      conf.Float("dfs.namenode.write.stale.datanode.ratio"),
+		},
+		Repair: blockmanager.Repairing{
+			Interval:        conf.Duration("dfs.namenode.redundancy.interval.seconds"),
+			WorkMultiplier:  conf.Int("dfs.namenode.replication.work.multiplier.per.iteration"),
+			MaxStreams:      conf.Int("dfs.namenode.replication.max-streams"),
+			MaxStreamsHard:  conf.Int("dfs.namenode.replication.max-streams-hard-limit"),
+			PendingTimeout:  conf.Duration("dfs.namenode.reconstruction.pending.timeout-sec"),
+			InvalidateLimit: conf.Int("dfs.block.invalidate.limit"),
+			DrainInterval:   conf.Duration("dfs.namenode.decommission.interval"),
+		},
+	}
+}
+
+// serverConfig is everything that run needs.
+func (a *app) serverConfig(conf *hadoopconf.Conf) (cfg nameserver.Config, err error) {
+	if cfg.NameNode, err = nameNodeConfig(conf); err != nil {
+		return cfg, err
+	}
+	cfg.NameNode.Superuser = a.user()
+	cfg.NameNode.Topology, err = topology(conf, slog.Default)
+	if err != nil {
+		return cfg, err
+	}
+	if cfg.RPC, err = rpcAddress(conf); err != nil {
+		return cfg, err
+	}
+	cfg.HTTP = httpAddress(conf)
+	return cfg, nil
+}
+
+// zeroIsOff turns Hadoop's "0 is off" into namenode.Config's "negative is off".
+func zeroIsOff(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
+}
+
+// rpcAddress is where clients and datanodes connect: dfs.namenode.rpc-address, else the
+// authority of fs.defaultFS, else loopback. The bind host replaces its host for
+// listening.
+func rpcAddress(conf *hadoopconf.Conf) (string, error) {
+	addr := conf.String("dfs.namenode.rpc-address")
+	if addr == "" && conf.IsSet("fs.defaultFS") {
+		list, err := conf.NameNodes("")
+		if err != nil {
+			return "", err
+		}
+		if len(list) != 1 {
+			return "", fmt.Errorf("fs.defaultFS names %d name nodes: give dfs.namenode.rpc-address", len(list))
+		}
+		addr = list[0]
+	}
+	if addr == "" {
+		addr = net.JoinHostPort("127.0.0.1", hadoopconf.DefaultRPCPort)
+	}
+	return bound(hadoopconf.WithPort(addr, hadoopconf.DefaultRPCPort), conf.String("dfs.namenode.rpc-bind-host")), nil
+}
+
+// httpAddress is dfs.namenode.http-address; when nobody set it, loopback and not, as in
+// HDFS, every interface.
+func httpAddress(conf *hadoopconf.Conf) string {
+	addr := conf.String("dfs.namenode.http-address")
+	if !conf.IsSet("dfs.namenode.http-address") {
+		addr = "127.0.0.1:9870"
+	}
+	return bound(hadoopconf.WithPort(addr, "9870"), conf.String("dfs.namenode.http-bind-host"))
+}
+
+func bound(addr, host string) string {
+	if host == "" {
+		return addr
+	}
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr // the listener names what is wrong with it
+	}
+	return net.JoinHostPort(host, port)
+}
