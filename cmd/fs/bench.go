@@ -52,7 +52,7 @@ func benchNameNode(ctx context.Context, e *env, args []string) int {
 	flags.IntVar(&o.Conns, "conns", 1, "connections")
 	flags.IntVar(&o.Depth, "depth", 64, "calls in flight on each connection")
 	flags.IntVar(&o.N, "n", 20_000, "operations of each kind")
-	flags.StringSliceVar(&o.Ops, "ops", bench.Ops, "what to measure, in this order")
+	flags.StringSliceVar(&o.Ops, "ops", bench.Ops, "what to measure; always done in the order of the default")
 	flags.StringVar(&o.Dir, "dir", "", "directory to make, fill and remove; default: a new one below /")
 	flags.BoolVar(&o.Keep, "keep", false, "leave the directory behind")
 	pid := flags.Int("server-pid", 0, "process id of the name node, to tell its CPU time per operation")
@@ -139,9 +139,9 @@ func tableOf(e *env) func(bench.Result) {
 	head := true
 	return func(r bench.Result) {
 		var b bytes.Buffer
-		w := tabwriter.NewWriter(&b, 12, 0, 0, ' ', tabwriter.AlignRight)
+		w := tabwriter.NewWriter(&b, 12, 0, 2, ' ', tabwriter.AlignRight)
 		if head {
-			fmt.Fprintln(w, "operation\tops/s\tp50 ms\tp99 ms\tmax ms\tserver us/op\t")
+			fmt.Fprintln(w, "operation\tops/s\tp50 ms\tp99 ms\tmax ms\tserver us\t")
 			head = false
 		}
 		cpu := "-"

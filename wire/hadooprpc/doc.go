@@ -25,7 +25,7 @@ const (
 	callContext = -3  // connection context
 	callPing    = -4  // keeps a waiting client's connection alive
 	callSASL    = -33 // authentication dialogue
-	callRefused = -1 // answers to what came before any call
+	callRefused = -1  // answers to what came before any call
 
 	kindProtobuf  = 2 // rpcKind
 	opFinalPacket = 0 // rpcOp

@@ -16,22 +16,24 @@ type Pipeline struct {
 	nc       net.Conn
 	in       frameReader
 	clientID [16]byte
-	next     int32
+	round    int32 // call ids are round*depth+slot
 	out      []byte
-	started  []time.Time // by call id modulo the number of calls in flight
+	body     []byte
+	started  []time.Time // by slot
 	free     []int32     // slots that carry no call
 }
 
-// Load is the work of a Pipeline.
+// Load is the work of a Pipeline. A slot is one of the calls in flight: after its answer
+// it carries the next call that Next gives it.
 type Load struct {
-	Target Target
-	// Depth is the number of calls in flight, at least 1.
+	// Depth is the number of slots, at least 1.
 	Depth int
-	// Next appends the encoded request of the next call; false ends the load.
-	Next func(b []byte) (request []byte, ok bool)
+	// Next appends the encoded request of the slot's next call and names its target; nil
+	// ends the slot.
+	Next func(slot int, b []byte) (*Target, []byte)
 	// Done is told of each answer: the encoded response or the error, and the time from
 	// sending to answer. Response holds until Done returns. An error from Done ends Run.
-	Done func(response []byte, err *RemoteError, took time.Duration) error
+	Done func(slot int, response []byte, err *RemoteError, took time.Duration) error
 }
 
 // NewPipeline makes a Pipeline of a connection, which it owns.
@@ -58,33 +60,25 @@ func (p *Pipeline) Close() error { return p.nc.Close() }
 // Run carries out a load and returns when all its answers are there. It may be called
 // again. An answer of status error is Done's business, not an error of Run.
 func (p *Pipeline) Run(l Load) error {
-	depth := max(l.Depth, 1)
+	depth := int32(max(l.Depth, 1))
 	p.started = make([]time.Time, depth)
 	p.free = p.free[:0]
 	for i := range depth {
-		p.free = append(p.free, int32(i))
+		p.free = append(p.free, i)
 	}
-	base := (p.next/int32(depth) + 1) * int32(depth) // ids name their slot
-	if base < 0 || base > 1<<30 {
-		base = int32(depth)
-	}
-	more := true
-	body := []byte(nil)
-	for {
+	for live := depth; ; {
 		now := time.Now()
-		for more && len(p.free) > 0 {
-			if body, more = l.Next(body[:0]); !more {
-				break
-			}
+		for len(p.free) > 0 {
 			slot := p.free[len(p.free)-1]
 			p.free = p.free[:len(p.free)-1]
-			p.started[slot] = now
-			base += int32(depth)
-			if base < 0 {
-				base = int32(depth)
+			target, body := l.Next(int(slot), p.body[:0])
+			if target == nil {
+				live--
+				continue
 			}
-			p.next = base
-			p.append(l.Target, base-base%int32(depth)+slot, body)
+			p.body = body
+			p.started[slot] = now
+			p.append(target, depth, slot, body)
 		}
 		if len(p.out) > 0 {
 			if _, err := p.nc.Write(p.out); err != nil {
@@ -92,7 +86,7 @@ func (p *Pipeline) Run(l Load) error {
 			}
 			p.out = p.out[:0]
 		}
-		if len(p.free) == depth && !more {
+		if live == 0 {
 			return nil
 		}
 		if err := p.take(l, depth); err != nil {
@@ -101,16 +95,20 @@ func (p *Pipeline) Run(l Load) error {
 	}
 }
 
-func (p *Pipeline) append(t Target, id int32, body []byte) {
+// append adds a call to what the next write sends.
+func (p *Pipeline) append(t *Target, depth, slot int32, body []byte) {
+	if p.round++; p.round > 1<<30/depth {
+		p.round = 1
+	}
 	b, start := beginFrame(p.out)
-	b = appendRequestHeader(b, id, 0, p.clientID[:], "")
+	b = appendRequestHeader(b, p.round*depth+slot, 0, p.clientID[:], "")
 	b = appendCallHeader(b, t.Protocol, t.Version, t.Method)
 	b = binary.AppendUvarint(b, uint64(len(body)))
 	p.out = endFrame(append(b, body...), start)
 }
 
 // take reads answers: at least one, and all that came with it.
-func (p *Pipeline) take(l Load, depth int) error {
+func (p *Pipeline) take(l Load, depth int32) error {
 	taken := 0
 	for {
 		frame, ok, err := p.in.next()
@@ -133,7 +131,7 @@ func (p *Pipeline) take(l Load, depth int) error {
 	}
 }
 
-func (p *Pipeline) answer(l Load, frame []byte, depth int) error {
+func (p *Pipeline) answer(l Load, frame []byte, depth int32) error {
 	head, body, err := cutDelimited(frame)
 	if err != nil {
 		return err
@@ -145,12 +143,12 @@ func (p *Pipeline) answer(l Load, frame []byte, depth int) error {
 	if h.callID < 0 {
 		return &RemoteError{Class: string(h.class), Message: string(h.message), Detail: h.detail, Fatal: true}
 	}
-	slot := h.callID % int32(depth)
+	slot := h.callID % depth
 	took := time.Since(p.started[slot])
 	p.free = append(p.free, slot)
 	if h.status != statusSuccess {
 		e := &RemoteError{Class: string(h.class), Message: string(h.message), Detail: h.detail, Fatal: h.status == statusFatal}
-		if err := l.Done(nil, e, took); err != nil || !e.Fatal {
+		if err := l.Done(int(slot), nil, e, took); err != nil || !e.Fatal {
 			return err
 		}
 		return e
@@ -158,5 +156,5 @@ func (p *Pipeline) answer(l Load, frame []byte, depth int) error {
 	if body, _, err = cutDelimited(body); err != nil {
 		return err
 	}
-	return l.Done(body, nil, took)
+	return l.Done(int(slot), body, nil, took)
 }

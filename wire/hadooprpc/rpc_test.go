@@ -174,9 +174,15 @@ func BenchmarkPipelined(b *testing.B) {
 			n := b.N
 			b.ReportAllocs()
 			b.ResetTimer()
-			err = p.Run(Load{Target: target(method), Depth: 64,
-				Next: func(buf []byte) ([]byte, bool) { n--; return append(buf, body...), n >= 0 },
-				Done: func(_ []byte, e *RemoteError, _ time.Duration) error {
+			to := target(method)
+			err = p.Run(Load{Depth: 64,
+				Next: func(_ int, buf []byte) (*Target, []byte) {
+					if n--; n < 0 {
+						return nil, buf
+					}
+					return &to, append(buf, body...)
+				},
+				Done: func(_ int, _ []byte, e *RemoteError, _ time.Duration) error {
 					if e != nil {
 						return e
 					}
