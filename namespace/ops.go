@@ -257,6 +257,7 @@ type Truncate struct {
 
 // Truncated is the result of Truncate.
 type Truncated struct {
+	File      dfs.InodeID
 	Done      bool         // false: Last needs a recovery to LastLength
 	Removed   []dfs.Block  // whole blocks
 	Last      dfs.Block    // with its old length; ID 0 none

@@ -1,6 +1,13 @@
 package namespace
 
-import "redoubt/dfs"
+import (
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+
+	"redoubt/dfs"
+)
 
 // Inode is a view of one inode as it was when asked for. Strings are shared and immutable.
 type Inode struct {
@@ -23,7 +30,8 @@ type Inode struct {
 	HasXAttrs         bool
 	HasQuota          bool
 
-	idx uint32
+	idx  uint32
+	auth uint64
 }
 
 // IsDir and IsFile tell the kinds apart.
@@ -38,7 +46,27 @@ type Walk struct {
 	Names []string
 	Chain []Inode
 
-	chainAuth []uint64
+	slots []uint32
+}
+
+// Last is the inode that the whole path names, nil if there is none.
+func (w *Walk) Last() *Inode {
+	if len(w.Chain) != len(w.Names)+1 {
+		return nil
+	}
+	return &w.Chain[len(w.Chain)-1]
+}
+
+// Missing is the part of the path that does not exist.
+func (w *Walk) Missing() []string { return w.Names[len(w.Chain)-1:] }
+
+// Auth is what an op carries that the caller has authorised against Chain[:n].
+func (w *Walk) Auth(n int) uint64 {
+	var h uint64
+	for i := range w.Chain[:n] {
+		h += w.Chain[i].auth
+	}
+	return max(h, 1)
 }
 
 // BlockState is the state of a block as the log has it.
@@ -84,3 +112,366 @@ type Counts struct {
 	NextBlock   dfs.BlockID
 	NextStamp   dfs.GenStamp
 }
+
+func (s *State) view(n *Inode, i uint32) {
+	in := s.inodes.at(i)
+	*n = Inode{
+		ID: dfs.InodeID(in.id), Type: in.typ(), Mode: in.perm(),
+		Owner: s.strings.text[in.ownerID()], Group: s.strings.text[in.groupID()],
+		ModTime: in.mtime(), AccessTime: in.atime(), Replication: in.replication(), BlockSize: in.blockSize(),
+		Policy: in.policy(), UnderConstruction: in.has(flagOpen),
+		HasACL: in.has(flagACL), HasXAttrs: in.has(flagXAttr), HasQuota: in.has(flagQuota),
+		idx: i, auth: s.authWord(in),
+	}
+	if in.parent != 0 {
+		n.Parent = dfs.InodeID(s.inodes.at(in.parent).id)
+	}
+	if in.isDir() {
+		n.Children = int(in.count)
+	} else {
+		n.Length, n.Blocks = in.size, int(in.count)
+	}
+}
+
+func (w *Walk) push(s *State, i uint32) {
+	w.Chain = append(w.Chain, Inode{})
+	s.view(&w.Chain[len(w.Chain)-1], i)
+}
+
+// Resolve walks names from the root into w, reusing its slices. names may begin with
+// .reserved/.inodes/ID or .reserved/raw. Errors: dfs.NotFound for an unknown inode id.
+func (s *State) Resolve(w *Walk, names []string) error {
+	if len(names) >= 2 && names[0] == ".reserved" {
+		switch names[1] {
+		case "raw":
+			names = names[2:]
+		case ".inodes":
+			if len(names) >= 3 {
+				return s.resolveInode(w, names[2:])
+			}
+		}
+	}
+	w.Names, w.Chain = names, w.Chain[:0]
+	w.push(s, rootSlot)
+	s.walkDown(w, rootSlot, names)
+	return nil
+}
+
+func (s *State) walkDown(w *Walk, dir uint32, names []string) {
+	for _, name := range names {
+		if !s.inodes.at(dir).isDir() {
+			return
+		}
+		if dir = s.lookup(dir, name); dir == 0 {
+			return
+		}
+		w.push(s, dir)
+	}
+}
+
+// resolveInode resolves an inode id and names below it.
+func (s *State) resolveInode(w *Walk, names []string) error {
+	id, err := strconv.ParseUint(names[0], 10, 64)
+	if err != nil || !s.ResolveID(w, dfs.InodeID(id)) {
+		path := "/.reserved/.inodes" + dfs.Join(names...)
+		return &dfs.Error{Kind: dfs.NotFound, Path: path, Msg: "File for given inode path does not exist: " + path}
+	}
+	if len(names) > 1 {
+		w.Names = append(w.Names, names[1:]...)
+		s.walkDown(w, w.Chain[len(w.Chain)-1].idx, names[1:])
+	}
+	return nil
+}
+
+// ResolveID fills w with the chain down to an inode. It reports false for an id that is
+// unknown or deleted.
+func (s *State) ResolveID(w *Walk, id dfs.InodeID) bool {
+	i := s.live(id)
+	if i == 0 {
+		return false
+	}
+	w.slots, w.Names, w.Chain = w.slots[:0], nil, w.Chain[:0]
+	for ; i != 0; i = s.inodes.at(i).parent {
+		w.slots = append(w.slots, i)
+	}
+	for k := len(w.slots) - 1; k >= 0; k-- {
+		if k < len(w.slots)-1 {
+			w.Names = append(w.Names, string(s.nameOf(s.inodes.at(w.slots[k]))))
+		}
+		w.push(s, w.slots[k])
+	}
+	return true
+}
+
+// Inode gives one inode by id, false when it is unknown or deleted.
+func (s *State) Inode(id dfs.InodeID) (n Inode, ok bool) {
+	i := s.live(id)
+	if i == 0 {
+		return n, false
+	}
+	s.view(&n, i)
+	return n, true
+}
+
+// Child gives the inode of a name in a directory.
+func (s *State) Child(dir dfs.InodeID, name string) (n Inode, ok bool) {
+	d := s.live(dir)
+	if d == 0 {
+		return n, false
+	}
+	i := s.lookup(d, name)
+	if i == 0 {
+		return n, false
+	}
+	s.view(&n, i)
+	return n, true
+}
+
+// Path spells the path of an inode, false when it is unknown or deleted.
+func (s *State) Path(id dfs.InodeID) (string, bool) {
+	i := s.live(id)
+	if i == 0 {
+		return "", false
+	}
+	return s.pathOf(i), true
+}
+
+// EffectivePolicy is the inode's own storage policy or that of the nearest directory
+// above that has one; 0 if none has.
+func (s *State) EffectivePolicy(id dfs.InodeID) uint8 { return s.policyOf(s.live(id)) }
+
+func (s *State) policyOf(i uint32) uint8 {
+	for ; i != 0; i = s.inodes.at(i).parent {
+		if p := s.inodes.at(i).policy(); p != dfs.PolicyUnspecified {
+			return p
+		}
+	}
+	return dfs.PolicyUnspecified
+}
+
+// Status describes an inode as getFileInfo does, with its effective policy and no name.
+func (s *State) Status(n *Inode) dfs.FileStatus { return s.status(n.idx) }
+
+func (s *State) status(i uint32) (st dfs.FileStatus) {
+	s.fillStatus(&st, i, 0)
+	if st.StoragePolicy == dfs.PolicyUnspecified {
+		st.StoragePolicy = s.policyOf(s.inodes.at(i).parent)
+	}
+	return st
+}
+
+func (s *State) fillStatus(st *dfs.FileStatus, i uint32, inherited uint8) {
+	in := s.inodes.at(i)
+	*st = dfs.FileStatus{
+		Type: in.typ(), ID: dfs.InodeID(in.id), Mode: in.perm(),
+		Owner: s.strings.text[in.ownerID()], Group: s.strings.text[in.groupID()],
+		ModTime: in.mtime(), AccessTime: in.atime(), StoragePolicy: in.policy(),
+	}
+	if in.isDir() {
+		st.Children = int(in.count)
+	} else {
+		st.Length, st.Replication, st.BlockSize = in.size, in.replication(), in.blockSize()
+	}
+	if st.StoragePolicy == dfs.PolicyUnspecified {
+		st.StoragePolicy = inherited
+	}
+	if in.has(flagACL) {
+		st.Flags |= dfs.FlagACL
+	}
+}
+
+// List appends to dst the entries of a directory with names after the given one, in
+// byte order, at most max, and tells how many are left. Something that is no directory has none.
+func (s *State) List(dst []dfs.FileStatus, dir dfs.InodeID, after string, max int) (page []dfs.FileStatus, remaining int) {
+	d := s.live(dir)
+	if d == 0 || !s.inodes.at(d).isDir() {
+		return dst, 0
+	}
+	in := s.inodes.at(d)
+	inherited := s.policyOf(d)
+	slots, rest := s.dirs.page(s, make([]uint32, 0, min(int(in.count), dirSplit)), in.tail, after, max)
+	for _, i := range slots {
+		dst = append(dst, dfs.FileStatus{})
+		st := &dst[len(dst)-1]
+		s.fillStatus(st, i, inherited)
+		st.Name = string(s.nameOf(s.inodes.at(i)))
+	}
+	return dst, rest
+}
+
+func (s *State) blockInfo(i uint32) BlockInfo {
+	b := s.blocks.at(i)
+	in := s.inodes.at(b.file)
+	return BlockInfo{Block: b.public(), State: b.state(), File: dfs.InodeID(in.id), Replication: in.replication(), Policy: in.policy()}
+}
+
+// Blocks appends the blocks of a file that overlap the range, with their offsets. Empty
+// blocks inside it count too.
+func (s *State) Blocks(dst []BlockInfo, file dfs.InodeID, offset, length int64) []BlockInfo {
+	f := s.live(file)
+	if f == 0 || !s.inodes.at(f).isFile() || length < 0 {
+		return dst
+	}
+	end := offset + length
+	if end < offset {
+		end = math.MaxInt64
+	}
+	at := int64(0)
+	s.eachBlock(s.inodes.at(f), func(i uint32) bool {
+		if at >= end {
+			return false
+		}
+		size := s.blocks.at(i).size
+		if at+max(size, 1) > offset {
+			info := s.blockInfo(i)
+			info.Offset = at
+			dst = append(dst, info)
+		}
+		at += size
+		return true
+	})
+	return dst
+}
+
+// LastBlock gives a file's last block, false if it has none.
+func (s *State) LastBlock(file dfs.InodeID) (b BlockInfo, ok bool) {
+	f := s.live(file)
+	if f == 0 || !s.inodes.at(f).isFile() {
+		return b, false
+	}
+	in := s.inodes.at(f)
+	last := s.last(in)
+	if last == 0 {
+		return b, false
+	}
+	b = s.blockInfo(last)
+	b.Offset = in.size - b.Length
+	return b, true
+}
+
+// PenultimateBlock gives the block before the last, false if there is none.
+func (s *State) PenultimateBlock(file dfs.InodeID) (b BlockInfo, ok bool) {
+	f := s.live(file)
+	if f == 0 || !s.inodes.at(f).isFile() || s.inodes.at(f).count < 2 {
+		return b, false
+	}
+	in := s.inodes.at(f)
+	last := s.last(in)
+	b = s.blockInfo(s.before(last))
+	b.Offset = in.size - s.blocks.at(last).size - b.Length
+	return b, true
+}
+
+// Block finds a block by id.
+func (s *State) Block(id dfs.BlockID) (b BlockInfo, ok bool) {
+	i := s.byBlock.get(uint64(id))
+	if i == 0 {
+		return b, false
+	}
+	return s.blockInfo(i), true
+}
+
+// EachBlock calls fn with every block, in no useful order, until it returns false.
+func (s *State) EachBlock(fn func(BlockInfo) bool) {
+	for i := uint32(1); i < s.blocks.next; i++ {
+		if s.blocks.at(i).id != 0 && !fn(s.blockInfo(i)) {
+			return
+		}
+	}
+}
+
+func (s *State) openFile(i uint32) OpenFile {
+	w := s.writers.at(i)
+	return OpenFile{ID: dfs.InodeID(s.inodes.at(w.file).id), Holder: s.leases.at(w.lease).holder,
+		Machine: s.strings.text[w.machine], Truncate: w.truncate - 1}
+}
+
+// OpenFile tells who writes a file, false if nobody does.
+func (s *State) OpenFile(id dfs.InodeID) (f OpenFile, ok bool) {
+	i := s.live(id)
+	if i == 0 || !s.inodes.at(i).has(flagOpen) {
+		return f, false
+	}
+	return s.openFile(s.inodes.at(i).tail), true
+}
+
+// OpenFiles lists open files with ids above after, in id order, at most max. It looks at
+// all open files.
+func (s *State) OpenFiles(after dfs.InodeID, max int) []OpenFile {
+	var ids []dfs.InodeID
+	for i := uint32(1); i < s.writers.next; i++ {
+		if w := s.writers.at(i); w.file != 0 {
+			if id := dfs.InodeID(s.inodes.at(w.file).id); id > after && s.live(id) != 0 {
+				ids = append(ids, id)
+			}
+		}
+	}
+	slices.Sort(ids)
+	list := make([]OpenFile, 0, min(len(ids), max))
+	for _, id := range ids[:min(len(ids), max)] {
+		f, _ := s.OpenFile(id)
+		list = append(list, f)
+	}
+	return list
+}
+
+// Lease appends the ids of the files that holder has open, in id order.
+func (s *State) Lease(dst []dfs.InodeID, holder string) []dfs.InodeID {
+	l, ok := s.holders[holder]
+	if !ok {
+		return dst
+	}
+	start := len(dst)
+	first := s.leases.at(l).first
+	for i := first; ; {
+		w := s.writers.at(i)
+		if id := dfs.InodeID(s.inodes.at(w.file).id); s.live(id) != 0 {
+			dst = append(dst, id)
+		}
+		if i = w.next; i == first {
+			break
+		}
+	}
+	slices.Sort(dst[start:])
+	return dst
+}
+
+// LeaseCount tells how many files holder has open.
+func (s *State) LeaseCount(holder string) int {
+	l, ok := s.holders[holder]
+	if !ok {
+		return 0
+	}
+	return int(s.leases.at(l).files)
+}
+
+// Holders lists all lease holders in byte order.
+func (s *State) Holders() []string { return slices.Sorted(maps.Keys(s.holders)) }
+
+// Counts tells the sizes of the state.
+func (s *State) Counts() Counts {
+	return Counts{
+		Files: s.files, Directories: s.dirsCount, Blocks: int64(s.blocks.live()),
+		OpenFiles: int64(s.writers.live()), Leases: int64(len(s.holders)),
+		Retries: int64(s.retry.tail - s.retry.head), Detached: int64(s.detached.Len()),
+		NextInode: dfs.InodeID(s.nextInode), NextBlock: dfs.BlockID(s.nextBlock), NextStamp: dfs.GenStamp(s.nextStamp),
+	}
+}
+
+// XAttrs lists the attributes of an inode, sorted by space and name. Read-only.
+func (s *State) XAttrs(id dfs.InodeID) []XAttr {
+	list, _ := s.feature.xattrs.Get(uint64(id))
+	return list
+}
+
+// ACL lists the extended ACL entries of an inode. Read-only.
+func (s *State) ACL(id dfs.InodeID) []ACLEntry {
+	list, _ := s.feature.acls.Get(uint64(id))
+	return list
+}
+
+// Quota tells a directory's quota, false if it has none.
+func (s *State) Quota(id dfs.InodeID) (Quota, bool) { return s.feature.quotas.Get(uint64(id)) }
+
+// Setting gives a Cluster setting.
+func (s *State) Setting(key string) (string, bool) { return s.feature.settings.Get(key) }

@@ -1,0 +1,436 @@
+package namespace
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"redoubt/dfs"
+)
+
+// XAttr is one extended attribute.
+type XAttr struct {
+	Space uint8 // as SetXAttr.Space
+	Name  string
+	Value []byte
+}
+
+// Quota is a directory's quota and use; limits are -1 where none is set.
+type Quota struct {
+	NSLimit, DSLimit int64
+	NSUsed, DSUsed   int64 // inodes with the directory itself; bytes times replication
+}
+
+func (s *State) checkSetAttr(o *SetAttr) (uint32, error) {
+	i, err := s.premise(o.Target, o.Auth)
+	if err != nil {
+		return 0, err
+	}
+	in := s.inodes.at(i)
+	switch {
+	case o.Mask&AttrModTime != 0 && (o.ModTime < 0 || o.ModTime > maxTime),
+		o.Mask&AttrAccessTime != 0 && (o.AccessTime < 0 || o.AccessTime > maxTime):
+		return 0, dfs.Errorf(dfs.IllegalArgument, "time is out of range: mtime %d, atime %d", o.ModTime, o.AccessTime)
+	case o.Mask&AttrOwner != 0 && s.strings.full(o.Owner) || o.Mask&AttrGroup != 0 && s.strings.full(o.Group):
+		return 0, dfs.Errorf(dfs.Other, "too many different user and group names")
+	case o.Mask&(AttrNSQuota|AttrDSQuota) != 0 && !in.isDir():
+		path := s.pathOf(i)
+		return 0, &dfs.Error{Kind: dfs.NotFound, Path: path, Msg: "Directory does not exist: " + path}
+	case o.Mask&(AttrNSQuota|AttrDSQuota) != 0 && o.QuotaType != 0:
+		return 0, dfs.Errorf(dfs.Unsupported, "quotas by storage type are not supported")
+	case o.Mask&AttrNSQuota != 0 && i == rootSlot && o.NSQuota < 0:
+		return 0, dfs.Errorf(dfs.RuntimeIllegal, "Cannot clear namespace quota on root.")
+	case o.Mask&AttrReplication != 0 && in.isFile() && o.Replication > in.replication():
+		return i, s.verifyQuota(in.parent, 0, s.space(i)/max(int64(in.replication()), 1)*int64(o.Replication-in.replication()), 0)
+	}
+	return i, nil
+}
+
+func (s *State) setAttr(o *SetAttr) (any, error) {
+	i, err := s.checkSetAttr(o)
+	if err != nil {
+		return nil, err
+	}
+	r := &AttrChange{OK: true}
+	if o.Mask&AttrReplication != 0 {
+		if in := s.inodes.at(i); in.isFile() {
+			r.OldReplication = in.replication()
+		} else {
+			r.OK = false
+		}
+	}
+	space := int64(0)
+	quotas := s.feature.quotas.Len() > 0 && s.inodes.at(i).isFile()
+	if quotas {
+		space = s.space(i)
+	}
+	in := s.inodes.edit(i)
+	s.sum.sub(s.attrs(in))
+	access := s.authWord(in)
+	if o.Mask&AttrMode != 0 {
+		in.setPerm(o.Mode)
+	}
+	if o.Mask&AttrOwner != 0 {
+		in.setOwner(s.strings.id(o.Owner))
+	}
+	if o.Mask&AttrGroup != 0 {
+		in.setGroup(s.strings.id(o.Group))
+	}
+	if o.Mask&AttrModTime != 0 {
+		in.setMtime(o.ModTime)
+	}
+	if o.Mask&AttrAccessTime != 0 {
+		in.setAtime(o.AccessTime)
+	}
+	if o.Mask&AttrReplication != 0 && r.OK {
+		in.layout = in.layout&^0xffff | uint64(o.Replication)
+	}
+	if o.Mask&AttrPolicy != 0 {
+		in.setPolicy(o.Policy)
+	}
+	s.sum.add(s.attrs(in))
+	if in.isDir() && s.authWord(in) != access {
+		s.authEpoch++
+	}
+	if quotas {
+		s.charge(in.parent, 0, s.space(i)-space)
+	}
+	if o.Mask&(AttrNSQuota|AttrDSQuota) != 0 {
+		s.setQuota(i, o)
+	}
+	return r, nil
+}
+
+func quotaSum(id uint64, q Quota) sum {
+	return hash6(tagQuota, id, uint64(q.NSLimit), uint64(q.DSLimit), uint64(q.NSUsed), uint64(q.DSUsed), 0)
+}
+
+func (s *State) setQuota(i uint32, o *SetAttr) {
+	in := s.inodes.edit(i)
+	q, had := s.feature.quotas.Get(in.id)
+	if had {
+		s.sum.sub(quotaSum(in.id, q))
+	} else {
+		q = Quota{NSLimit: -1, DSLimit: -1}
+		q.NSUsed, q.DSUsed = s.usage(i)
+	}
+	if o.Mask&AttrNSQuota != 0 {
+		q.NSLimit = max(o.NSQuota, -1)
+	}
+	if o.Mask&AttrDSQuota != 0 {
+		q.DSLimit = max(o.DSQuota, -1)
+	}
+	set := q.NSLimit >= 0 || q.DSLimit >= 0
+	in.setFlag(flagQuota, set)
+	if !set {
+		s.feature.quotas.Delete(in.id)
+		return
+	}
+	s.feature.quotas.Set(in.id, q)
+	s.sum.add(quotaSum(in.id, q))
+}
+
+// charge moves the counters of all quotas from a directory up.
+func (s *State) charge(dir uint32, ns, ds int64) {
+	if s.feature.quotas.Len() == 0 || ns == 0 && ds == 0 {
+		return
+	}
+	for ; dir != 0; dir = s.inodes.at(dir).parent {
+		in := s.inodes.at(dir)
+		if !in.has(flagQuota) {
+			continue
+		}
+		q, _ := s.feature.quotas.Get(in.id)
+		s.sum.sub(quotaSum(in.id, q))
+		q.NSUsed += ns
+		q.DSUsed += ds
+		s.feature.quotas.Set(in.id, q)
+		s.sum.add(quotaSum(in.id, q))
+	}
+}
+
+// verifyQuota tells whether the quotas from a directory up bear more inodes and bytes.
+// Directories that are above except too are not asked: what is moved is in there already.
+func (s *State) verifyQuota(dir uint32, ns, ds int64, except uint32) error {
+	if s.feature.quotas.Len() == 0 || ns <= 0 && ds <= 0 {
+		return nil
+	}
+	for ; dir != 0; dir = s.inodes.at(dir).parent {
+		in := s.inodes.at(dir)
+		if except != 0 && s.above(dir, except) {
+			return nil
+		}
+		if !in.has(flagQuota) {
+			continue
+		}
+		q, _ := s.feature.quotas.Get(in.id)
+		if ns > 0 && q.NSLimit >= 0 && q.NSUsed+ns > q.NSLimit {
+			return dfs.Errorf(dfs.NSQuotaExceeded, "The NameSpace quota (directories and files) of directory %s is exceeded: quota=%d file count=%d",
+				s.pathOf(dir), q.NSLimit, q.NSUsed+ns)
+		}
+		if ds > 0 && q.DSLimit >= 0 && q.DSUsed+ds > q.DSLimit {
+			return dfs.Errorf(dfs.DSQuotaExceeded, "The DiskSpace quota of %s is exceeded: quota = %d B = %s but diskspace consumed = %d B = %s",
+				s.pathOf(dir), q.DSLimit, binaryUnits(q.DSLimit), q.DSUsed+ds, binaryUnits(q.DSUsed+ds))
+		}
+	}
+	return nil
+}
+
+// above reports whether a directory is i or above it.
+func (s *State) above(dir, i uint32) bool {
+	for ; i != 0; i = s.inodes.at(i).parent {
+		if i == dir {
+			return true
+		}
+	}
+	return false
+}
+
+// binaryUnits prints a size with two decimals unless it is a whole number of its unit.
+func binaryUnits(n int64) string {
+	if n < 1024 {
+		return fmt.Sprintf("%d B", n)
+	}
+	unit, shift := 0, 10
+	for unit < 5 && n>>(shift+10) > 0 {
+		unit, shift = unit+1, shift+10
+	}
+	if n&(1<<shift-1) == 0 {
+		return fmt.Sprintf("%d %cB", n>>shift, "KMGTPE"[unit])
+	}
+	return fmt.Sprintf("%.2f %cB", float64(n)/float64(int64(1)<<shift), "KMGTPE"[unit])
+}
+
+// usage counts a subtree as quotas do. It visits all of it.
+func (s *State) usage(i uint32) (ns, ds int64) {
+	stack := []uint32{i}
+	for len(stack) > 0 {
+		i := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		ns++
+		in := s.inodes.at(i)
+		if !in.isDir() {
+			ds += s.space(i)
+			continue
+		}
+		s.dirs.each(in.tail, func(child uint32) bool {
+			stack = append(stack, child)
+			return true
+		})
+	}
+	return ns, ds
+}
+
+func (s *State) checkSetACL(o *SetACL) (uint32, error) {
+	i, err := s.premise(o.Target, o.Auth)
+	if err != nil {
+		return 0, err
+	}
+	if in := s.inodes.at(i); !in.isDir() && slices.ContainsFunc(o.Entries, func(e ACLEntry) bool { return e.Scope == 1 }) {
+		return 0, dfs.Errorf(dfs.ACL, "Invalid ACL: only directories may have a default ACL. Path: %s", s.pathOf(i))
+	}
+	return i, nil
+}
+
+func aclHash(acl []ACLEntry) sum {
+	c := coder{}
+	codeACL(&c, &acl)
+	return hash6(tagACL, hashBytes(mixA, c.b), hashBytes(mixC, c.b), uint64(len(c.b)), 0, 0, 0)
+}
+
+func (s *State) setACL(o *SetACL) error {
+	i, err := s.checkSetACL(o)
+	if err != nil {
+		return err
+	}
+	in := s.inodes.edit(i)
+	s.sum.sub(s.attrs(in))
+	in.setPerm(o.Mode)
+	s.sum.add(s.attrs(in))
+	s.putACL(i, o.Entries)
+	if in.isDir() {
+		s.authEpoch++
+	}
+	return nil
+}
+
+func featureSum(tag, id uint64, value sum) sum { return hash6(tag, id, value.hi, value.lo, 0, 0, 0) }
+
+func (s *State) putACL(i uint32, acl []ACLEntry) {
+	in := s.inodes.edit(i)
+	if old, ok := s.feature.acls.Get(in.id); ok {
+		s.sum.sub(featureSum(tagACL, in.id, aclHash(old)))
+		s.feature.acls.Delete(in.id)
+	}
+	in.setFlag(flagACL, len(acl) > 0)
+	if len(acl) == 0 {
+		return
+	}
+	acl = slices.Clone(acl)
+	for k := range acl {
+		acl[k].Name = string(append([]byte(nil), acl[k].Name...))
+	}
+	s.feature.acls.Set(in.id, acl)
+	s.sum.add(featureSum(tagACL, in.id, aclHash(acl)))
+}
+
+// inheritACL gives a new inode the default ACL of its directory: the default entries
+// become its access entries, bounded by the mode that the client asked for before its
+// umask, and a directory keeps them as its own defaults. Without one it does nothing.
+func (s *State) inheritACL(dir, child uint32, mode, unmasked dfs.Mode) {
+	if !s.inodes.at(dir).has(flagACL) {
+		return
+	}
+	parent, _ := s.feature.acls.Get(s.inodes.at(dir).id)
+	var access, defaults []ACLEntry
+	bits := map[uint8]uint8{0: uint8(unmasked>>6) & 7, 1: uint8(unmasked>>3) & 7, 2: uint8(unmasked>>3) & 7, 3: uint8(unmasked) & 7}
+	perm := mode &^ 0o777
+	hasMask := false
+	for _, e := range parent {
+		if e.Scope != 1 {
+			continue
+		}
+		defaults = append(defaults, e)
+		hasMask = hasMask || e.Type == 2
+	}
+	if len(defaults) == 0 {
+		return
+	}
+	for _, e := range defaults {
+		e.Scope = 0
+		switch {
+		case e.Name != "":
+			access = append(access, e)
+		case e.Type == 0:
+			perm |= dfs.Mode(e.Perm&bits[0]) << 6
+		case e.Type == 1 && hasMask:
+			access = append(access, e)
+		case e.Type == 1, e.Type == 2:
+			perm |= dfs.Mode(e.Perm&bits[e.Type]) << 3
+		case e.Type == 3:
+			perm |= dfs.Mode(e.Perm & bits[3])
+		}
+	}
+	in := s.inodes.edit(child)
+	in.setPerm(perm)
+	if in.isDir() {
+		access = append(access, defaults...)
+	}
+	if hasMask || in.isDir() {
+		s.putACL(child, access)
+	}
+}
+
+func (s *State) checkSetXAttr(o *SetXAttr) (uint32, error) {
+	i, err := s.premise(o.Target, o.Auth)
+	if err != nil {
+		return 0, err
+	}
+	_, found := s.findXAttr(s.XAttrs(o.Target), o.Space, o.Name)
+	switch {
+	case o.Flags&XAttrRemove != 0 && !found:
+		return 0, dfs.Errorf(dfs.NoXAttr, "No matching attributes found for remove operation")
+	case o.Flags&XAttrRemove != 0:
+	case found && o.Flags&XAttrReplace == 0:
+		return 0, dfs.Errorf(dfs.Other, "XAttr: %s already exists. The REPLACE flag must be specified.", o.Name)
+	case !found && o.Flags&XAttrCreate == 0:
+		return 0, dfs.Errorf(dfs.Other, "XAttr: %s does not exist. The CREATE flag must be specified.", o.Name)
+	}
+	return i, nil
+}
+
+func (s *State) findXAttr(list []XAttr, space uint8, name string) (int, bool) {
+	return slices.BinarySearchFunc(list, XAttr{Space: space, Name: name}, func(a, b XAttr) int {
+		if a.Space != b.Space {
+			return cmp.Compare(a.Space, b.Space)
+		}
+		return cmp.Compare(a.Name, b.Name)
+	})
+}
+
+func (s *State) setXAttr(o *SetXAttr) error {
+	i, err := s.checkSetXAttr(o)
+	if err != nil {
+		return err
+	}
+	list := slices.Clone(s.XAttrs(o.Target))
+	at, found := s.findXAttr(list, o.Space, o.Name)
+	x := XAttr{Space: o.Space, Name: string(append([]byte(nil), o.Name...)), Value: append([]byte{}, o.Value...)}
+	switch {
+	case o.Flags&XAttrRemove != 0:
+		list = slices.Delete(list, at, at+1)
+	case found:
+		list[at] = x
+	default:
+		list = slices.Insert(list, at, x)
+	}
+	s.putXAttrs(i, list)
+	return nil
+}
+
+func xattrHash(list []XAttr) sum {
+	c := coder{}
+	codeXAttrs(&c, &list)
+	return hash6(tagXAttr, hashBytes(mixA, c.b), hashBytes(mixC, c.b), uint64(len(c.b)), 0, 0, 0)
+}
+
+func codeXAttrs(c *coder, p *[]XAttr) {
+	n := c.array(len(*p))
+	if c.read {
+		*p = nil
+	}
+	for i := range n {
+		if c.read {
+			*p = append(*p, XAttr{})
+		}
+		x := &(*p)[i]
+		c.fields(3)
+		codeUint(c, &x.Space)
+		c.string(&x.Name)
+		c.bytes(&x.Value)
+	}
+}
+
+func (s *State) putXAttrs(i uint32, list []XAttr) {
+	in := s.inodes.edit(i)
+	if old, ok := s.feature.xattrs.Get(in.id); ok {
+		s.sum.sub(featureSum(tagXAttr, in.id, xattrHash(old)))
+		s.feature.xattrs.Delete(in.id)
+	}
+	in.setFlag(flagXAttr, len(list) > 0)
+	if len(list) > 0 {
+		s.feature.xattrs.Set(in.id, list)
+		s.sum.add(featureSum(tagXAttr, in.id, xattrHash(list)))
+	}
+}
+
+// dropFeatures takes away what an inode that goes has beside its record.
+func (s *State) dropFeatures(in *inode) {
+	if in.group&(flagACL|flagXAttr|flagQuota) == 0 && !in.has(flagDetached) {
+		return
+	}
+	if old, ok := s.feature.acls.Delete(in.id); ok {
+		s.sum.sub(featureSum(tagACL, in.id, aclHash(old)))
+	}
+	if old, ok := s.feature.xattrs.Delete(in.id); ok {
+		s.sum.sub(featureSum(tagXAttr, in.id, xattrHash(old)))
+	}
+	if q, ok := s.feature.quotas.Delete(in.id); ok {
+		s.sum.sub(quotaSum(in.id, q))
+	}
+}
+
+func settingSum(key, value string) sum {
+	return hash6(tagSetting, hashText(key), hashText(value), uint64(len(key)), uint64(len(value)), hashBytes(mixD, key), hashBytes(mixC, value))
+}
+
+func (s *State) setSetting(key, value string) {
+	if old, ok := s.feature.settings.Delete(key); ok {
+		s.sum.sub(settingSum(key, old))
+	}
+	if value != "" {
+		key, value = string(append([]byte(nil), key...)), string(append([]byte(nil), value...))
+		s.feature.settings.Set(key, value)
+		s.sum.add(settingSum(key, value))
+	}
+}

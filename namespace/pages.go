@@ -1,0 +1,356 @@
+package namespace
+
+import "bytes"
+
+const (
+	pageBits = 10
+	pageSize = 1 << pageBits // records
+)
+
+// page is a run of records. Its epoch tells whether a snapshot may hold it.
+type page[T any] struct {
+	epoch uint32
+	rec   [pageSize]T
+}
+
+// pages is an array of records of fixed size, addressed by slot; slot 0 is never used.
+// While snapshots are held the first change of a page copies it. A pointer from at is
+// for reading only and is out of date after an edit of the same page.
+type pages[T any] struct {
+	list  []*page[T]
+	epoch uint32
+	held  int // snapshots
+	next  uint32
+	free  []uint32
+}
+
+func (p *pages[T]) at(i uint32) *T { return &p.list[i>>pageBits].rec[i&(pageSize-1)] }
+
+func (p *pages[T]) edit(i uint32) *T {
+	pg := p.list[i>>pageBits]
+	if pg.epoch != p.epoch {
+		pg = p.own(i >> pageBits)
+	}
+	return &pg.rec[i&(pageSize-1)]
+}
+
+func (p *pages[T]) own(n uint32) *page[T] {
+	pg := p.list[n]
+	if p.held > 0 {
+		c := *pg
+		pg = &c
+		p.list[n] = pg
+	}
+	pg.epoch = p.epoch
+	return pg
+}
+
+// alloc gives a slot whose record is zero.
+func (p *pages[T]) alloc() uint32 {
+	if n := len(p.free); n > 0 {
+		i := p.free[n-1]
+		p.free = p.free[:n-1]
+		return i
+	}
+	if p.next == 0 {
+		p.next = 1
+	}
+	i := p.next
+	if i>>pageBits >= uint32(len(p.list)) {
+		p.list = append(p.list, &page[T]{epoch: p.epoch})
+	}
+	p.next++
+	return i
+}
+
+// drop zeroes a record and takes its slot back.
+func (p *pages[T]) drop(i uint32) {
+	var zero T
+	*p.edit(i) = zero
+	p.free = append(p.free, i)
+}
+
+// freeze gives the pages as they are; thaw ends that.
+func (p *pages[T]) freeze() pages[T] {
+	p.epoch++
+	p.held++
+	return pages[T]{list: append([]*page[T](nil), p.list...), next: p.next}
+}
+
+func (p *pages[T]) thaw() { p.held-- }
+
+// live is the number of records in use.
+func (p *pages[T]) live() int { return max(int(p.next)-1, 0) - len(p.free) }
+
+const (
+	nameUnit  = 4 // bytes
+	nameBits  = 14
+	nameUnits = 1 << nameBits // in a page of 64 KiB
+	maxName   = 8000          // bytes of one name, whatever Limits say
+)
+
+type namePage struct {
+	epoch uint32
+	b     [nameUnits * nameUnit]byte
+}
+
+// arena holds the bytes of names. A name lies within one page; freed places are used
+// again for names of the same number of units.
+type arena struct {
+	list  []*namePage
+	epoch uint32
+	held  int
+	next  uint32 // first unit that was never used
+	free  [maxName/nameUnit + 1][]uint32
+	tails []span // ends of pages that a restore left
+}
+
+type span struct{ at, n uint32 } // in units
+
+func units(n int) uint32 { return uint32(n+nameUnit-1) / nameUnit }
+
+func (a *arena) get(ref uint32, n int) []byte {
+	off := int(ref&(nameUnits-1)) * nameUnit
+	return a.list[ref>>nameBits].b[off : off+n : off+n]
+}
+
+func (a *arena) place(n uint32) uint32 {
+	if l := a.free[n]; len(l) > 0 {
+		a.free[n] = l[:len(l)-1]
+		return l[len(l)-1]
+	}
+	if k := len(a.tails); k > 0 {
+		t := &a.tails[k-1]
+		if t.n >= n {
+			at := t.at
+			t.at, t.n = t.at+n, t.n-n
+			return at
+		}
+		a.tails = a.tails[:k-1]
+	}
+	if left := uint32(nameUnits) - a.next&(nameUnits-1); left < n {
+		a.next += left
+	}
+	at := a.next
+	a.next += n
+	if at>>nameBits >= uint32(len(a.list)) {
+		a.list = append(a.list, &namePage{epoch: a.epoch})
+	}
+	return at
+}
+
+// put stores a name and gives its place; the empty name has none.
+func (a *arena) put(name string) uint32 {
+	if name == "" {
+		return 0
+	}
+	ref := a.place(units(len(name)))
+	pg := a.list[ref>>nameBits]
+	if pg.epoch != a.epoch {
+		if a.held > 0 {
+			c := *pg
+			pg = &c
+			a.list[ref>>nameBits] = pg
+		}
+		pg.epoch = a.epoch
+	}
+	copy(pg.b[int(ref&(nameUnits-1))*nameUnit:], name)
+	return ref
+}
+
+func (a *arena) remove(ref uint32, n int) {
+	if n > 0 {
+		u := units(n)
+		a.free[u] = append(a.free[u], ref)
+	}
+}
+
+func (a *arena) freeze() arena {
+	a.epoch++
+	a.held++
+	return arena{list: append([]*namePage(nil), a.list...)}
+}
+
+func (a *arena) thaw() { a.held-- }
+
+// idTable finds slots by ids that are handed out in sequence: a radix tree of pages that
+// are made when an id in their range is set. Ids are below 1<<48.
+type idTable struct{ top []*idMid }
+
+const (
+	idLeafBits = 12
+	idMidBits  = 12
+	maxID      = 1 << 48
+)
+
+type idMid [1 << idMidBits]*idLeaf
+
+type idLeaf struct {
+	slot [1 << idLeafBits]uint32
+	used int
+}
+
+func (t *idTable) get(id uint64) uint32 {
+	hi := id >> (idLeafBits + idMidBits)
+	if hi >= uint64(len(t.top)) || t.top[hi] == nil {
+		return 0
+	}
+	leaf := t.top[hi][id>>idLeafBits&(1<<idMidBits-1)]
+	if leaf == nil {
+		return 0
+	}
+	return leaf.slot[id&(1<<idLeafBits-1)]
+}
+
+// set stores a slot, 0 to remove one.
+func (t *idTable) set(id uint64, slot uint32) {
+	hi := id >> (idLeafBits + idMidBits)
+	for uint64(len(t.top)) <= hi {
+		t.top = append(t.top, nil)
+	}
+	if t.top[hi] == nil {
+		t.top[hi] = new(idMid)
+	}
+	leafAt := &t.top[hi][id>>idLeafBits&(1<<idMidBits-1)]
+	if *leafAt == nil {
+		*leafAt = new(idLeaf)
+	}
+	p := &(*leafAt).slot[id&(1<<idLeafBits-1)]
+	switch {
+	case *p == 0 && slot != 0:
+		(*leafAt).used++
+	case *p != 0 && slot == 0:
+		(*leafAt).used--
+	}
+	*p = slot
+	if (*leafAt).used == 0 {
+		*leafAt = nil
+	}
+}
+
+const (
+	segBits   = 12
+	minSeg    = 8
+	segGrowth = 5 // a full segment grows by 1/4
+)
+
+// nameTable finds inode slots by parent slot and name: open addressing in segments that
+// grow one by one, so that no growth is ever felt. A slot holds 32 bits of the hash
+// and the inode's slot. Within a segment entries stay in hash order along the probe.
+type nameTable struct {
+	seg [1 << segBits]segment
+}
+
+type segment struct {
+	slot []uint64
+	used int
+}
+
+func (g *segment) home(tag uint32) int { return int(uint64(tag) * uint64(len(g.slot)) >> 32) }
+
+func (t *nameTable) insert(hash uint64, idx uint32) {
+	g := &t.seg[hash>>(64-segBits)]
+	if g.used*20 >= len(g.slot)*17 {
+		g.resize(max(minSeg, len(g.slot)*segGrowth/4+1))
+	}
+	g.put(hash<<32 | uint64(idx))
+	g.used++
+}
+
+func (g *segment) put(e uint64) {
+	i := g.home(uint32(e >> 32))
+	for g.slot[i] != 0 {
+		if i++; i == len(g.slot) {
+			i = 0
+		}
+	}
+	g.slot[i] = e
+}
+
+func (g *segment) resize(n int) {
+	old := g.slot
+	g.slot = make([]uint64, n)
+	for _, e := range old {
+		if e != 0 {
+			g.put(e)
+		}
+	}
+}
+
+// reserve makes room for n entries in the whole table.
+func (t *nameTable) reserve(n int) {
+	per := n >> segBits
+	per += per/4 + 2*minSeg
+	for i := range t.seg {
+		if len(t.seg[i].slot) < per {
+			t.seg[i].resize(per)
+		}
+	}
+}
+
+func (t *nameTable) remove(hash uint64, idx uint32) {
+	g := &t.seg[hash>>(64-segBits)]
+	n := len(g.slot)
+	want := hash<<32 | uint64(idx)
+	i := g.home(uint32(hash))
+	for g.slot[i] != want {
+		if g.slot[i] == 0 {
+			return
+		}
+		if i++; i == n {
+			i = 0
+		}
+	}
+	g.used--
+	// Close the gap: move up every later entry of the run whose home is not past it.
+	for j := i; ; {
+		if j++; j == n {
+			j = 0
+		}
+		e := g.slot[j]
+		if e == 0 {
+			break
+		}
+		h := g.home(uint32(e >> 32))
+		if (j-h+n)%n >= (j-i+n)%n {
+			g.slot[i], i = e, j
+		}
+	}
+	g.slot[i] = 0
+}
+
+func (s *State) lookup(dir uint32, name string) uint32 {
+	hash := hashName(uint64(dir), name)
+	g := &s.names.seg[hash>>(64-segBits)]
+	n := len(g.slot)
+	if n == 0 {
+		return 0
+	}
+	tag := uint32(hash)
+	for i := g.home(tag); ; {
+		e := g.slot[i]
+		if e == 0 {
+			return 0
+		}
+		if uint32(e>>32) == tag {
+			in := s.inodes.at(uint32(e))
+			if in.parent == dir && int(in.nameLen()) == len(name) && string(s.arena.get(in.name, len(name))) == name {
+				return uint32(e)
+			}
+		}
+		if i++; i == n {
+			i = 0
+		}
+	}
+}
+
+func (s *State) nameOf(in *inode) []byte {
+	if in.nameLen() == 0 {
+		return nil
+	}
+	return s.arena.get(in.name, in.nameLen())
+}
+
+func (s *State) compareNames(a, b uint32) int {
+	return bytes.Compare(s.nameOf(s.inodes.at(a)), s.nameOf(s.inodes.at(b)))
+}

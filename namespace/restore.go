@@ -1,0 +1,523 @@
+package namespace
+
+import (
+	"bytes"
+	"slices"
+
+	"redoubt/dfs"
+)
+
+func corrupt(format string, args ...any) error {
+	return dfs.Errorf(dfs.Corrupt, "namespace: image: "+format, args...)
+}
+
+// part is what one chunk of SectionInodes decodes to, in pages of its own that become
+// the state's. Slots in it count from the part's beginning.
+type part struct {
+	inodes  []*page[inode]
+	blocks  []*page[block]
+	names   []*namePage
+	parents []uint64 // inode ids by slot
+	next    uint32   // inode slots used
+	nextB   uint32   // block slots used
+	nextN   uint32   // name units used
+	sum     sum
+	files   int64
+	dirs    int64
+}
+
+// Restore replaces the whole state by a checkpoint's. It decodes chunks through
+// src.Parallel and needs no other goroutines. On dfs.Corrupt the state is unusable
+// until a Restore succeeds.
+func (s *State) Restore(src dfs.SectionSource) error {
+	s.reset()
+	meta, err := s.restoreMeta(src)
+	if err != nil {
+		return err
+	}
+	if err := s.restoreStrings(src); err != nil {
+		return err
+	}
+	parts := make([]*part, meta.Chunks)
+	for i := range parts {
+		parts[i] = new(part)
+	}
+	err = src.Parallel(SectionInodes, func(index int, chunk []byte) error {
+		if index < 0 || index >= len(parts) {
+			return corrupt("chunk %d of inodes, but there are only %d", index, len(parts))
+		}
+		p, err := s.decodePart(chunk, index == 0)
+		*parts[index] = p
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.stitch(parts); err != nil {
+		return err
+	}
+	for _, step := range []func(dfs.SectionSource) error{s.restoreBlocks, s.restoreWriters, s.restoreRetry, s.restoreFeatures} {
+		if err := step(src); err != nil {
+			return err
+		}
+	}
+	if d := s.Digest(); !bytes.Equal(d[:], meta.Digest) {
+		return corrupt("the state's digest is %x and not %x", d, meta.Digest)
+	}
+	if uint64(s.inodes.live()) != meta.Inodes || uint64(s.blocks.live()) != meta.Blocks {
+		return corrupt("%d inodes and %d blocks instead of %d and %d", s.inodes.live(), s.blocks.live(), meta.Inodes, meta.Blocks)
+	}
+	return nil
+}
+
+func (s *State) restoreMeta(src dfs.SectionSource) (meta Meta, err error) {
+	for _, name := range src.Sections() {
+		if slices.Contains(reservedSections, name) {
+			return meta, corrupt("section %q needs a newer version", name)
+		}
+	}
+	seen := 0
+	err = src.Chunks(SectionMeta, func(chunk []byte) error {
+		seen++
+		c := coder{b: chunk, read: true}
+		meta.code(&c)
+		if c.bad || len(c.b) > 0 {
+			return corrupt("damaged meta record")
+		}
+		meta.Digest = bytes.Clone(meta.Digest)
+		return nil
+	})
+	switch {
+	case err != nil:
+		return meta, err
+	case seen != 1:
+		return meta, corrupt("%d meta records", seen)
+	case meta.Version != imageVersion:
+		return meta, corrupt("unsupported version %d", meta.Version)
+	case meta.Chunks == 0 || meta.Chunks > 1<<32/chunkSlots || meta.NextInode > maxID || meta.NextBlock > maxID || meta.NextStamp > maxStamp:
+		return meta, corrupt("impossible counters")
+	}
+	s.nextInode, s.nextBlock, s.nextStamp, s.authEpoch = meta.NextInode, meta.NextBlock, meta.NextStamp, meta.AuthEpoch
+	s.applied = meta.TxID
+	return meta, nil
+}
+
+func (s *State) restoreStrings(src dfs.SectionSource) error {
+	first := true
+	return src.Chunks(SectionStrings, func(chunk []byte) error {
+		return DecodeSection(SectionStrings, chunk, func(r any) error {
+			text := r.(string)
+			if first {
+				first = false
+				if text != "" {
+					return corrupt("the first string is %q", text)
+				}
+				return nil
+			}
+			if n := len(s.strings.text); n >= lowBits || s.strings.id(text) != uint32(n) {
+				return corrupt("string %q twice, or too many strings", text)
+			}
+			return nil
+		})
+	})
+}
+
+// decodePart builds a part from a chunk. The first part leaves slots 0 free.
+func (s *State) decodePart(chunk []byte, first bool) (p part, err error) {
+	c := coder{b: chunk, read: true}
+	var count uint64
+	codeUint(&c, &count)
+	p.nextB = 1
+	if first {
+		p.next = 1
+		p.parents = append(p.parents, 0)
+	}
+	if count > chunkSlots || count > uint64(len(c.b)) {
+		return p, corrupt("%d inodes in a chunk of %d bytes", count, len(chunk))
+	}
+	var rec InodeRecord
+	for range count {
+		rec.code(&c)
+		if c.bad {
+			return p, corrupt("damaged inode record")
+		}
+		if err := s.decodeInode(&p, &rec); err != nil {
+			return p, err
+		}
+	}
+	if len(c.b) > 0 {
+		return p, corrupt("%d bytes after the inodes of a chunk", len(c.b))
+	}
+	return p, nil
+}
+
+func (s *State) decodeInode(p *part, r *InodeRecord) error {
+	typ := dfs.FileType(r.Type)
+	switch n := uint32(len(s.strings.text)); {
+	case r.ID == 0 || r.ID >= s.nextInode || len(r.Name) > maxName || typ != dfs.TypeFile && typ != dfs.TypeDirectory,
+		r.Owner >= n || r.Group >= n || dfs.Mode(r.Mode)&^dfs.ModeMask != 0,
+		r.ModTime < 0 || r.ModTime > maxTime || r.AccessTime < 0 || r.AccessTime > maxTime,
+		r.BlockSize < 0 || r.BlockSize > maxBlock, (r.Parent == 0) != (r.Name == ""), len(r.Blocks) > inlineBlocks:
+		return corrupt("inode %d has impossible fields", r.ID)
+	}
+	if int(p.next)>>pageBits >= len(p.inodes) {
+		p.inodes = append(p.inodes, new(page[inode]))
+	}
+	in := &p.inodes[p.next>>pageBits].rec[p.next&(pageSize-1)]
+	in.id, in.mode = r.ID, r.Mode|uint16(r.Type)<<typeBit
+	in.owner, in.group = r.Owner, r.Group
+	in.setPolicy(r.Policy)
+	in.setFlag(flagDetached, r.Detached)
+	in.setMtime(r.ModTime)
+	in.setAtime(r.AccessTime)
+	in.length = uint16(len(r.Name))
+	if r.Name != "" {
+		in.name = p.putName(r.Name)
+	}
+	if typ == dfs.TypeFile {
+		p.files++
+		in.layout = uint64(r.BlockSize)<<16 | uint64(r.Replication)
+		if err := p.putBlocks(in, p.next, r.Blocks); err != nil {
+			return err
+		}
+	} else {
+		p.dirs++
+	}
+	p.sum.add(placeSum(in, r.Parent, r.Name))
+	p.sum.add(s.attrs(in))
+	p.parents = append(p.parents, r.Parent)
+	p.next++
+	return nil
+}
+
+func (p *part) putName(name string) uint32 {
+	n := units(len(name))
+	if left := uint32(nameUnits) - p.nextN&(nameUnits-1); left < n {
+		p.nextN += left
+	}
+	at := p.nextN
+	p.nextN += n
+	if int(at>>nameBits) >= len(p.names) {
+		p.names = append(p.names, new(namePage))
+	}
+	copy(p.names[at>>nameBits].b[int(at&(nameUnits-1))*nameUnit:], name)
+	return at
+}
+
+func (p *part) putBlocks(in *inode, file uint32, list []BlockRecord) error {
+	first := p.nextB
+	for k := range list {
+		r := &list[k]
+		if err := r.check(); err != nil {
+			return err
+		}
+		if int(p.nextB)>>pageBits >= len(p.blocks) {
+			p.blocks = append(p.blocks, new(page[block]))
+		}
+		b := &p.blocks[p.nextB>>pageBits].rec[p.nextB&(pageSize-1)]
+		b.id, b.file, b.next = r.ID, file, p.nextB+1
+		b.set(r.Stamp, r.Size, BlockState(r.State))
+		in.size += r.Size
+		in.count++
+		in.tail = p.nextB + 1 // not 0 for a file with blocks
+		next := uint64(0)
+		if k < len(list)-1 {
+			next = list[k+1].ID
+		} else {
+			b.next = first
+		}
+		p.sum.add(linkedSum(b, in.id, next))
+		p.nextB++
+	}
+	return nil
+}
+
+func (r *BlockRecord) check() error {
+	if r.ID == 0 || r.ID >= maxID || r.Stamp > maxStamp || r.Size < 0 || r.Size > maxBlock || r.State > uint8(BlockCompleted) {
+		return corrupt("block %d has impossible fields", r.ID)
+	}
+	return nil
+}
+
+// stitch puts the parts together: their pages become the state's, slots are moved by
+// where a part begins, and names, ids and children are indexed.
+func (s *State) stitch(parts []*part) error {
+	total := 0
+	bases := make([]uint32, len(parts))
+	for k, p := range parts {
+		if len(p.inodes) == 0 {
+			continue
+		}
+		base := s.adopt(p)
+		bases[k] = base
+		total += int(p.files + p.dirs)
+		for i := uint32(0); i < p.next; i++ {
+			in := s.inodes.at(base + i)
+			if in.id == 0 {
+				continue
+			}
+			if s.byID.get(in.id) != 0 {
+				return corrupt("inode %d twice", in.id)
+			}
+			s.byID.set(in.id, base+i)
+			if in.isDir() {
+				in.tail = s.dirs.alloc()
+			}
+		}
+		p.inodes, p.names, p.blocks = nil, nil, nil
+	}
+	if total == 0 || s.inodes.at(rootSlot).id != uint64(dfs.RootInodeID) || !s.inodes.at(rootSlot).isDir() {
+		return corrupt("no root directory")
+	}
+	s.names.reserve(total)
+	if err := s.indexParents(parts, bases); err != nil {
+		return err
+	}
+	return s.indexChildren()
+}
+
+// adopt takes a part's pages over and gives the slot where its inodes begin.
+func (s *State) adopt(p *part) uint32 {
+	base, baseB := uint32(len(s.inodes.list))<<pageBits, uint32(len(s.blocks.list))<<pageBits
+	baseN := uint32(len(s.arena.list)) << nameBits
+	s.inodes.list = append(s.inodes.list, p.inodes...)
+	s.blocks.list = append(s.blocks.list, p.blocks...)
+	s.arena.list = append(s.arena.list, p.names...)
+	s.inodes.next, s.blocks.next = uint32(len(s.inodes.list))<<pageBits, uint32(len(s.blocks.list))<<pageBits
+	s.arena.next = uint32(len(s.arena.list)) << nameBits
+	if left := s.arena.next - baseN - p.nextN; len(p.names) > 0 && left > 0 {
+		s.arena.tails = append(s.arena.tails, span{baseN + p.nextN, left})
+	}
+	for i := s.inodes.next - 1; i >= base+p.next; i-- {
+		s.inodes.free = append(s.inodes.free, i)
+	}
+	if len(p.blocks) > 0 {
+		for i := s.blocks.next - 1; i >= baseB+p.nextB; i-- {
+			s.blocks.free = append(s.blocks.free, i)
+		}
+		if baseB > 0 {
+			s.blocks.free = append(s.blocks.free, baseB)
+		}
+	}
+	for i := uint32(0); i < p.next; i++ {
+		in := s.inodes.at(base + i)
+		if in.length > 0 {
+			in.name += baseN
+		}
+		if in.isFile() && in.tail != 0 {
+			in.tail += baseB - 1
+		}
+	}
+	for i := uint32(0); i < p.nextB && len(p.blocks) > 0; i++ {
+		if b := s.blocks.at(baseB + i); b.id != 0 {
+			b.file += base
+			b.next += baseB
+		}
+	}
+	s.files += p.files
+	s.dirsCount += p.dirs
+	s.sum.add(p.sum)
+	return base
+}
+
+// indexParents resolves the parents and enters blocks and names.
+func (s *State) indexParents(parts []*part, bases []uint32) error {
+	for i := uint32(1); i < s.blocks.next; i++ {
+		if b := s.blocks.at(i); b.id != 0 {
+			if b.id >= s.nextBlock || s.byBlock.get(b.id) != 0 {
+				return corrupt("block %d twice, or never handed out", b.id)
+			}
+			s.byBlock.set(b.id, i)
+		}
+	}
+	var lastID uint64
+	var last uint32
+	for k, p := range parts {
+		for i, parent := range p.parents {
+			slot := bases[k] + uint32(i)
+			if parent == 0 {
+				if err := s.rootless(slot); err != nil {
+					return err
+				}
+				continue
+			}
+			if parent != lastID {
+				lastID, last = parent, s.byID.get(parent)
+			}
+			if last == 0 || !s.inodes.at(last).isDir() {
+				return corrupt("parent %d is no directory", parent)
+			}
+			in := s.inodes.at(slot)
+			in.parent = last
+			s.inodes.at(last).count++
+			s.names.insert(hashNameBytes(uint64(last), s.nameOf(in)), slot)
+		}
+		p.parents = nil
+	}
+	return nil
+}
+
+// rootless takes an inode without a parent: the root, or the root of a deleted subtree.
+func (s *State) rootless(slot uint32) error {
+	if slot == 0 || slot == rootSlot {
+		return nil
+	}
+	in := s.inodes.at(slot)
+	if !in.has(flagDetached) || !in.isDir() {
+		return corrupt("inode %d has no parent", in.id)
+	}
+	s.detached.Set(in.id, struct{}{})
+	return nil
+}
+
+// indexChildren fills the child indexes and makes sure that every directory hangs below
+// a root.
+func (s *State) indexChildren() error {
+	good := make([]bool, len(s.dirs.list))
+	for i := uint32(1); i < s.inodes.next; i++ {
+		in := s.inodes.at(i)
+		if in.id == 0 {
+			continue
+		}
+		if in.isDir() {
+			if !s.reachesRoot(i, good) {
+				return corrupt("directory %d is its own ancestor", in.id)
+			}
+		}
+		if in.parent == 0 {
+			continue
+		}
+		d := s.inodes.at(in.parent)
+		x := &s.dirs.list[d.tail]
+		if x.few == nil {
+			x.few = make([]uint32, 0, d.count)
+		}
+		x.few = append(x.few, i)
+	}
+	for i := range s.dirs.list {
+		if x := &s.dirs.list[i]; len(x.few) >= dirSplit {
+			x.order(s)
+		}
+	}
+	return nil
+}
+
+// reachesRoot walks up from a directory to one that is known to be good and marks the
+// way, unless it is a circle.
+func (s *State) reachesRoot(i uint32, good []bool) bool {
+	steps := 0
+	for p := i; p != 0 && !good[s.inodes.at(p).tail]; p = s.inodes.at(p).parent {
+		if steps++; steps > len(good) {
+			return false
+		}
+	}
+	for p := i; p != 0 && !good[s.inodes.at(p).tail]; p = s.inodes.at(p).parent {
+		good[s.inodes.at(p).tail] = true
+	}
+	return true
+}
+
+func (s *State) restoreBlocks(src dfs.SectionSource) error {
+	return src.Chunks(SectionBlocks, func(chunk []byte) error {
+		return DecodeSection(SectionBlocks, chunk, func(r any) error {
+			rec := r.(*BlocksRecord)
+			file := s.byID.get(rec.File)
+			if file == 0 || !s.inodes.at(file).isFile() {
+				return corrupt("blocks of inode %d, which is no file", rec.File)
+			}
+			for k := range rec.Blocks {
+				b := &rec.Blocks[k]
+				if err := b.check(); err != nil {
+					return err
+				}
+				if b.ID >= s.nextBlock || s.byBlock.get(b.ID) != 0 {
+					return corrupt("block %d twice, or never handed out", b.ID)
+				}
+				s.appendBlock(file, b.ID, b.Stamp, b.Size, BlockState(b.State))
+			}
+			return nil
+		})
+	})
+}
+
+func (s *State) restoreWriters(src dfs.SectionSource) error {
+	return src.Chunks(SectionWriters, func(chunk []byte) error {
+		return DecodeSection(SectionWriters, chunk, func(r any) error {
+			rec := r.(*WriterRecord)
+			file := s.byID.get(rec.File)
+			if file == 0 || !s.inodes.at(file).isFile() || s.inodes.at(file).has(flagOpen) || rec.Truncate < -1 {
+				return corrupt("writer of inode %d, which is no closed file", rec.File)
+			}
+			if s.strings.full(rec.Machine) {
+				return corrupt("too many strings")
+			}
+			s.open(file, rec.Holder, rec.Machine, rec.Truncate+1)
+			return nil
+		})
+	})
+}
+
+func (s *State) restoreRetry(src dfs.SectionSource) error {
+	return src.Chunks(SectionRetry, func(chunk []byte) error {
+		return DecodeSection(SectionRetry, chunk, func(r any) error {
+			rec := r.(*RetryRecord)
+			if rec.Call.IsZero() || s.retry.find(&rec.Call) != nil || s.retry.tail >= retryMax {
+				return corrupt("retry cache entry twice, or too many")
+			}
+			s.remember(retryEntry{client: rec.Call.Client, call: rec.Call.Call, kind: rec.Kind, ok: rec.OK, time: rec.Time, id: rec.ID, extra: rec.Extra})
+			return nil
+		})
+	})
+}
+
+func (s *State) restoreFeatures(src dfs.SectionSource) error {
+	for _, name := range []string{SectionQuotas, SectionACLs, SectionXAttrs, SectionSettings} {
+		err := src.Chunks(name, func(chunk []byte) error {
+			return DecodeSection(name, chunk, s.restoreFeature)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *State) restoreFeature(r any) error {
+	owner := func(id uint64, flag uint32) (uint32, error) {
+		i := s.byID.get(id)
+		if i == 0 || s.inodes.at(i).has(flag) {
+			return 0, corrupt("feature of inode %d, which is not there or has it already", id)
+		}
+		return i, nil
+	}
+	switch r := r.(type) {
+	case *QuotaRecord:
+		i, err := owner(r.Inode, flagQuota)
+		if err != nil || !s.inodes.at(i).isDir() {
+			return corrupt("quota of inode %d, which is no directory or has one", r.Inode)
+		}
+		s.inodes.edit(i).setFlag(flagQuota, true)
+		s.feature.quotas.Set(r.Inode, r.Quota)
+		s.sum.add(quotaSum(r.Inode, r.Quota))
+	case *ACLRecord:
+		i, err := owner(r.Inode, flagACL)
+		if err != nil {
+			return err
+		}
+		s.putACL(i, r.Entries)
+	case *XAttrRecord:
+		i, err := owner(r.Inode, flagXAttr)
+		if err != nil {
+			return err
+		}
+		list := slices.Clone(r.Attrs)
+		for k := range list {
+			list[k].Name = string(append([]byte(nil), list[k].Name...))
+			list[k].Value = append([]byte{}, list[k].Value...)
+		}
+		s.putXAttrs(i, list)
+	case *SettingRecord:
+		s.setSetting(r.Key, r.Value)
+	}
+	return nil
+}

@@ -1,0 +1,83 @@
+package namespace
+
+import (
+	"math"
+
+	"redoubt/dfs"
+)
+
+// Summary adds up a subtree in steps, so that the caller can let go of its lock between
+// them. A tree that changes meanwhile is counted as each step finds it.
+type Summary struct {
+	Sum dfs.ContentSummary
+
+	stack []summaryDir
+}
+
+// summaryDir is a directory to visit, from after a name on.
+type summaryDir struct {
+	id    uint64
+	after string
+}
+
+// Summarize starts a summary of an inode; false if there is none.
+func (s *State) Summarize(id dfs.InodeID) (*Summary, bool) {
+	i := s.live(id)
+	if i == 0 {
+		return nil, false
+	}
+	c := &Summary{Sum: dfs.ContentSummary{NSQuota: -1, DSQuota: -1}}
+	if q, ok := s.Quota(id); ok {
+		c.Sum.NSQuota, c.Sum.DSQuota = q.NSLimit, q.DSLimit
+	}
+	if i == rootSlot && c.Sum.NSQuota < 0 {
+		c.Sum.NSQuota = math.MaxInt64
+	}
+	c.visit(s, i)
+	return c, true
+}
+
+func (c *Summary) visit(s *State, i uint32) {
+	in := s.inodes.at(i)
+	if in.isDir() {
+		c.Sum.Directories++
+		if in.count > 0 {
+			c.stack = append(c.stack, summaryDir{id: in.id})
+		}
+		return
+	}
+	c.Sum.Files++
+	c.Sum.Length += in.size
+	c.Sum.Space += in.size * int64(in.replication())
+}
+
+// Step visits about max inodes more and reports whether the sum is complete.
+func (c *Summary) Step(s *State, max int) bool {
+	for max > 0 && len(c.stack) > 0 {
+		d := c.stack[len(c.stack)-1]
+		c.stack = c.stack[:len(c.stack)-1]
+		i := s.live(dfs.InodeID(d.id))
+		if i == 0 || !s.inodes.at(i).isDir() {
+			continue
+		}
+		in := s.inodes.at(i)
+		if in.count < dirSplit/4 && d.after == "" {
+			max -= int(in.count) + 1
+			s.dirs.each(in.tail, func(child uint32) bool {
+				c.visit(s, child)
+				return true
+			})
+			continue
+		}
+		page, rest := s.dirs.page(s, nil, in.tail, d.after, max)
+		if rest > 0 && len(page) > 0 {
+			after := string(s.nameOf(s.inodes.at(page[len(page)-1])))
+			c.stack = append(c.stack, summaryDir{id: d.id, after: after})
+		}
+		for _, child := range page {
+			c.visit(s, child)
+		}
+		max -= len(page) + 1
+	}
+	return len(c.stack) == 0
+}
