@@ -114,14 +114,16 @@ func (r *recovery) restore(c imageCopy) error {
 // replay applies the log behind transaction start.
 func (r *recovery) replay(start dfs.TxID) error {
 	r.last = start
+	epoch := uint64(0)
 	for {
-		l := r.hist.next(r.last + 1)
+		l := r.hist.next(r.last+1, epoch)
 		if l == nil {
 			break
 		}
 		if err := r.link(l); err != nil {
 			return err
 		}
+		epoch = l.copies[0].epoch
 	}
 	if r.last < r.hist.claim {
 		return missing(r.last+1, r.hist.claim)

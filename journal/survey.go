@@ -61,6 +61,9 @@ func look(fs vfs.FS, d *nameDir) (*survey, error) {
 		if err != nil {
 			return nil, err
 		}
+		if n := len(s.segments); c.epoch == 0 && n > 0 {
+			c.epoch = s.segments[n-1].epoch // its header can't be read: at least this
+		}
 		s.segments = append(s.segments, c)
 	}
 	return s, nil
@@ -188,11 +191,12 @@ type link struct {
 	fixed  bool     // finished by a name: exactly up to last
 }
 
-// next gives the link that holds transaction tx, nil if there is none. Of segments that
-// overlap, the one of the newest epoch counts: an older epoch's goes beyond only with
-// transactions that nobody was told about. Copies of one segment are equal as far as
-// they go; a finished one says how far that is.
-func (h *history) next(tx dfs.TxID) *link {
+// next gives the link that holds transaction tx, nil if there is none; epoch is that of
+// the link before. Of segments that overlap, the one of the newest epoch counts, even if
+// it is empty: an older epoch's goes beyond it only with transactions that the later
+// run did not have. So epochs never go down along the log. Copies of one segment are
+// equal as far as they go; a finished one says how far that is.
+func (h *history) next(tx dfs.TxID, epoch uint64) *link {
 	var l *link
 	better := func(c *segmentCopy) bool {
 		old := l.copies[0]
@@ -210,7 +214,7 @@ func (h *history) next(tx dfs.TxID) *link {
 	}
 	for _, s := range h.surveys {
 		for _, c := range s.segments {
-			if c.First > tx || c.claim < tx {
+			if c.First > tx || (c.claim < tx && c.First != tx) || c.epoch < epoch {
 				continue
 			}
 			switch {
@@ -227,7 +231,7 @@ func (h *history) next(tx dfs.TxID) *link {
 			}
 		}
 	}
-	if l == nil {
+	if l == nil || l.copies[0].claim < tx {
 		return nil
 	}
 	best := l.copies[0]
@@ -238,12 +242,12 @@ func (h *history) next(tx dfs.TxID) *link {
 // reaches tells how far the log goes from transaction tx on, by what the directories
 // show; tx-1 if it doesn't hold tx.
 func (h *history) reaches(tx dfs.TxID) dfs.TxID {
-	for {
-		l := h.next(tx)
+	for epoch := uint64(0); ; {
+		l := h.next(tx, epoch)
 		if l == nil {
 			return tx - 1
 		}
-		tx = l.last + 1
+		tx, epoch = l.last+1, l.copies[0].epoch
 	}
 }
 

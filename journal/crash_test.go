@@ -1,0 +1,209 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"redoubt/internal/crashtest"
+	"redoubt/vfs"
+)
+
+// oracle knows which numbers were sent and which were acknowledged. Numbers are sent in
+// order, one at a time, so the state must be 1..n with acked <= n <= sent.
+type oracle struct{ sent, acked uint64 }
+
+func (o *oracle) propose(j *Journal, n int) error {
+	for range n {
+		o.sent++
+		if _, _, err := j.Propose(background, number(o.sent)); err != nil {
+			return err
+		}
+		o.acked = o.sent
+	}
+	return nil
+}
+
+// check opens the directories and judges the state; then it goes on writing, closes,
+// and opens again.
+func (o *oracle) check(fs vfs.FS, dirs ...string) error {
+	m := newMachine()
+	j, err := Open(background, options(fs, m, dirs...))
+	if err != nil {
+		return fmt.Errorf("open: %w", err)
+	}
+	n := uint64(len(m.list))
+	for i, got := range m.list {
+		if got != uint64(i+1) {
+			return fmt.Errorf("state is %v", m.list)
+		}
+	}
+	if n < o.acked || n > o.sent {
+		return fmt.Errorf("state has %d numbers, acknowledged %d, sent %d", n, o.acked, o.sent)
+	}
+	for _, d := range j.Stats().Dirs {
+		if !d.Alive {
+			return fmt.Errorf("directory %s is out: %s", d.Dir, d.Err)
+		}
+	}
+	if _, _, err := j.Propose(background, number(n+1)); err != nil {
+		return err
+	}
+	if err := j.Close(); err != nil {
+		return err
+	}
+	for _, d := range dirs { // each directory is a whole copy by itself
+		again := newMachine()
+		j, err := Open(background, options(fs, again, d))
+		if err != nil {
+			return fmt.Errorf("open %s alone: %w", d, err)
+		}
+		if uint64(len(again.list)) != n+1 || again.digest != m.digest {
+			return fmt.Errorf("%s alone has %d numbers, not %d", d, len(again.list), n+1)
+		}
+		if err := j.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// start is a start, all by itself.
+func start(fs vfs.FS, dirs ...string) error {
+	j, err := Open(background, options(fs, newMachine(), dirs...))
+	if err != nil {
+		return err
+	}
+	return j.Close()
+}
+
+// scenario runs work against an open journal in dirs.
+func scenario(dirs []string, work func(o *oracle, j *Journal) error) func() crashtest.Scenario {
+	return func() crashtest.Scenario {
+		o := new(oracle)
+		return crashtest.Scenario{
+			Setup: func(fs vfs.FS) error { return Format(fs, dirs, cluster, false) },
+			Run: func(fs vfs.FS) error {
+				j, err := Open(background, options(fs, newMachine(), dirs...))
+				if err != nil {
+					return err
+				}
+				if err := work(o, j); err != nil {
+					_ = j.Close() // joins the goroutines; the power is off
+					return powerOff(err)
+				}
+				return powerOff(j.Close())
+			},
+			Recover: func(fs vfs.FS) error { return start(fs, dirs...) },
+			Check:   func(fs vfs.FS) error { return o.check(fs, dirs...) },
+		}
+	}
+}
+
+// powerOff keeps only the cause of what a journal on a dead disk says.
+func powerOff(err error) error {
+	if errors.Is(err, vfs.ErrPowerOff) {
+		return vfs.ErrPowerOff
+	}
+	return err
+}
+
+func TestCrashAppendRollCheckpointPurge(t *testing.T) {
+	crashtest.EachPoint(t, scenario([]string{"/a"}, func(o *oracle, j *Journal) error {
+		for range 3 {
+			if err := o.propose(j, 4); err != nil {
+				return err
+			}
+			if _, err := j.Roll(background); err != nil {
+				return err
+			}
+			if err := o.propose(j, 1); err != nil {
+				return err
+			}
+			if _, err := j.Checkpoint(background); err != nil {
+				return err
+			}
+		}
+		return o.propose(j, 2)
+	}))
+}
+
+func TestCrashTwoDirectories(t *testing.T) {
+	crashtest.EachPoint(t, scenario([]string{"/a", "/b"}, func(o *oracle, j *Journal) error {
+		if err := o.propose(j, 4); err != nil {
+			return err
+		}
+		if _, err := j.Checkpoint(background); err != nil {
+			return err
+		}
+		return o.propose(j, 3)
+	}))
+}
+
+func TestCrashFormat(t *testing.T) {
+	n := crashtest.EachPoint(t, func() crashtest.Scenario {
+		done := false
+		return crashtest.Scenario{
+			Run: func(fs vfs.FS) error {
+				if err := Format(fs, []string{"/a", "/b"}, cluster, false); err != nil {
+					return err
+				}
+				done = true
+				return nil
+			},
+			Recover: func(fs vfs.FS) error { return Format(fs, []string{"/a", "/b"}, cluster, true) },
+			Check: func(fs vfs.FS) error {
+				if !done {
+					if err := Format(fs, []string{"/a", "/b"}, cluster, true); err != nil {
+						return err
+					}
+				}
+				return new(oracle).check(fs, "/a", "/b")
+			},
+		}
+	})
+	require.Positive(t, n)
+}
+
+// A restart that replays, cuts a torn tail, finishes segments and fetches copies is cut
+// at each of its steps, and so is the restart after it.
+func TestCrashRestart(t *testing.T) {
+	dirs := []string{"/a", "/b"}
+	crashtest.EachPoint(t, func() crashtest.Scenario {
+		o := new(oracle)
+		return crashtest.Scenario{
+			Setup: func(fs vfs.FS) error {
+				if err := Format(fs, dirs, cluster, false); err != nil {
+					return err
+				}
+				j, err := Open(background, options(fs, newMachine(), dirs...))
+				if err != nil {
+					return err
+				}
+				err = o.propose(j, 3)
+				if _, cerr := j.Checkpoint(background); err == nil {
+					err = cerr
+				}
+				if err == nil {
+					err = o.propose(j, 5)
+				}
+				// The process is killed; /b loses its last batch half-way.
+				mem := fs.(*vfs.Mem)
+				file, err2 := mem.OpenWrite("/b/current/edits_inprogress_0000000000000000004")
+				if err2 != nil {
+					return err2
+				}
+				log := j.dirs[1].log
+				if _, err := file.WriteAt(make([]byte, 16), log.Size()-16); err != nil {
+					return err
+				}
+				return errors.Join(err, file.Close())
+			},
+			Run:     func(fs vfs.FS) error { return powerOff(start(fs, dirs...)) },
+			Recover: func(fs vfs.FS) error { return powerOff(start(fs, dirs...)) },
+			Check:   func(fs vfs.FS) error { return o.check(fs, dirs...) },
+		}
+	})
+}
