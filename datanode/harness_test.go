@@ -206,7 +206,7 @@ func testConfig(fs vfs.FS, nn ...string) Config {
 	return Config{
 		FS: fs, NameNodes: nn, Volumes: []blockstore.VolumeConfig{{Dir: "/d1"}, {Dir: "/d2"}},
 		Limits:   Limits{ScrubBandwidth: -1},
-		Timeouts: Timeouts{Visible: 200 * time.Millisecond},
+		Timeouts: Timeouts{Visible: 40 * time.Millisecond},
 	}
 }
 
