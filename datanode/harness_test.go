@@ -51,7 +51,7 @@ type fakeNameNode struct {
 	silent     error // of Incremental
 }
 
-func startNameNode(t *testing.T, addr string) *fakeNameNode {
+func startNameNode(t testing.TB, addr string) *fakeNameNode {
 	nn := &fakeNameNode{
 		cluster: testCluster, changed: make(chan struct{}), nodes: map[string]dfs.DatanodeID{}, registered: map[string]int{}, reports: map[string]int{},
 		replicas: map[string]map[dfs.BlockID]control.ReplicaInfo{}, commands: map[string][]control.Command{}, failed: map[string][]string{},
@@ -60,7 +60,7 @@ func startNameNode(t *testing.T, addr string) *fakeNameNode {
 	return nn
 }
 
-func (nn *fakeNameNode) serve(t *testing.T, addr string) {
+func (nn *fakeNameNode) serve(t testing.TB, addr string) {
 	l, err := net.Listen("tcp", addr)
 	require.NoError(t, err)
 	srv := &hadooprpc.Server{}
@@ -210,7 +210,7 @@ func testConfig(fs vfs.FS, nn ...string) Config {
 	}
 }
 
-func startNode(t *testing.T, cfg Config) *node {
+func startNode(t testing.TB, cfg Config) *node {
 	t.Helper()
 	dn, err := Start(context.Background(), cfg)
 	require.NoError(t, err)
