@@ -8,6 +8,6 @@
 // a chunk that was synced half full is not overwritten before the data that the new
 // one covers is durable (see tail.go).
 //
-// Locks: replica.io, then replica.mu, then shard.mu or volume.mu. None but replica.io
-// is held over disk I/O.
+// Locks: replica.io, then shard.mu, then replica.mu, then volume.mu. None but
+// replica.io is held over disk I/O.
 package blockstore

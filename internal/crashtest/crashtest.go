@@ -52,8 +52,8 @@ var total atomic.Int64
 func Total() int64 { return total.Load() }
 
 // Main runs a package's tests and prints how many disks were judged; to be called by
-// TestMain.
-func Main(m *testing.M) {
+// TestMain with its *testing.M.
+func Main(m interface{ Run() int }) {
 	code := m.Run()
 	if n := Total(); n > 0 {
 		fmt.Printf("crashtest: %d disks judged after a power cut\n", n)
