@@ -21,6 +21,7 @@ type committer struct {
 	promised bool // nothing was logged since the last promise
 	idle     *time.Timer
 	free     chan []*proposal
+	in       []*nameDir // memory of each
 }
 
 // toApply is a batch that is durable, or a point between batches at which to do cut.
@@ -139,14 +140,13 @@ func (c *committer) append() error {
 // each does something to the log of every directory that is in, at the same time.
 // before is called with the first of them, before anything else; it may be nil.
 func (c *committer) each(do func(*nameDir) error, before func(*nameDir)) error {
-	var in []*nameDir
-	var one [1]*nameDir
-	in = one[:0]
+	in := c.in[:0]
 	for _, d := range c.j.dirs {
 		if d.log != nil {
 			in = append(in, d)
 		}
 	}
+	c.in = in
 	if len(in) == 0 {
 		return errors.New("journal: no name directory is left")
 	}

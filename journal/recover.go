@@ -22,11 +22,13 @@ type recovery struct {
 	lock    sync.Locker
 	cluster dfs.ClusterInfo
 	hist    *history
+	dry     bool // only read and check: the machine is not touched
 
 	image     imageCopy   // the one that was loaded
 	badImages []imageCopy // damaged
 	links     []*replayed // the log behind the image, in order
 	last      dfs.TxID
+	stuck     *replayed // the link that could not be read to its end, and how far it could
 	replayed  int64
 	digests   digestRing
 }
@@ -96,6 +98,9 @@ func (r *recovery) restore(c imageCopy) error {
 		return err
 	}
 	defer img.Close()
+	if r.dry {
+		return img.Verify()
+	}
 	r.lock.Lock()
 	defer r.lock.Unlock()
 	if c.TxID == 0 && len(img.Sections()) == 0 && len(r.badImages) == 0 {
@@ -150,6 +155,9 @@ func (r *recovery) link(l *link) error {
 			if c.bad == nil {
 				c.bad = err
 			}
+			if r.stuck == nil || r.stuck.link != l || last > r.stuck.last {
+				r.stuck = &replayed{link: l, good: c, last: last, end: end}
+			}
 			firstErr = errors.Join(firstErr, err)
 		}
 	}
@@ -169,7 +177,7 @@ func (e *stopError) Error() string { return e.err.Error() }
 func (r *recovery) copy(l *link, c *segmentCopy) (last dfs.TxID, end int64, err error) {
 	rd, err := editlog.OpenReader(r.fs, c.dir.cur, c.Segment, &r.cluster)
 	if err != nil {
-		return 0, 0, err
+		return l.first - 1, 0, err
 	}
 	defer rd.Close()
 	for {
@@ -180,7 +188,7 @@ func (r *recovery) copy(l *link, c *segmentCopy) (last dfs.TxID, end int64, err 
 					_, err = rd.Next()
 				}
 				if err != io.EOF && err != nil {
-					return 0, 0, err
+					return rd.NextTx() - 1, rd.Offset(), err
 				}
 			}
 			return l.last, rd.Offset(), nil
@@ -190,7 +198,7 @@ func (r *recovery) copy(l *link, c *segmentCopy) (last dfs.TxID, end int64, err 
 			return rd.NextTx() - 1, rd.Offset(), nil
 		}
 		if err != nil {
-			return 0, 0, err
+			return rd.NextTx() - 1, rd.Offset(), err
 		}
 		if l.fixed && recs.Last() > l.last {
 			return 0, 0, dfs.Errorf(dfs.Corrupt, "journal: %s: a batch goes from transaction %d to %d, beyond %d", c, recs.First, recs.Last(), l.last)
@@ -206,6 +214,10 @@ func (r *recovery) copy(l *link, c *segmentCopy) (last dfs.TxID, end int64, err 
 
 // batch applies one batch, skipping what was applied before.
 func (r *recovery) batch(c *segmentCopy, recs *editlog.Records) error {
+	if r.dry {
+		r.last = max(r.last, recs.Last())
+		return nil
+	}
 	r.lock.Lock()
 	defer r.lock.Unlock()
 	damage := func(tx dfs.TxID, err error) error {

@@ -1,0 +1,263 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"sync"
+
+	"redoubt/dfs"
+	"redoubt/editlog"
+	"redoubt/fsimage"
+	"redoubt/vfs"
+)
+
+// Report is what Inspect finds in name directories.
+type Report struct {
+	Dirs []DirReport
+	// LastDurable is the last transaction that was durable once, as far as any file shows.
+	LastDurable dfs.TxID
+	// Recoverable says that Open will recover up to LastDurable by itself.
+	Recoverable bool
+	// Problem is why Open refuses.
+	Problem string
+	// Choices are what can be done, the least loss first. None is ever taken unasked.
+	Choices []Choice
+}
+
+// DirReport is what one name directory holds.
+type DirReport struct {
+	Dir     string
+	Cluster dfs.ClusterInfo
+	Problem string // why the directory as a whole can't be used
+	Files   []FileReport
+}
+
+// FileReport describes one image or log segment; an image has First == Last.
+type FileReport struct {
+	Name        string
+	First, Last dfs.TxID // what can be read of it
+	Problem     string   // damage; empty if there is none
+	Note        string   // a torn tail, which Open cuts off by itself
+}
+
+// Choice is one way to go on.
+type Choice struct {
+	ID    string // for Recover
+	What  string
+	Loses string
+	keep  dfs.TxID
+	run   *recovery
+}
+
+// Inspect looks at name directories and reads every file in them. It changes nothing
+// and takes no lock, so the directories should not be in use.
+func Inspect(fs vfs.FS, dirs []string) (*Report, error) {
+	if err := validateDirs(dirs); err != nil {
+		return nil, err
+	}
+	rep := new(Report)
+	var surveys []*survey
+	var cluster dfs.ClusterInfo
+	for _, p := range dirs {
+		s, err := look(fs, newNameDir(p))
+		if err != nil {
+			rep.Dirs = append(rep.Dirs, DirReport{Dir: p, Problem: err.Error()})
+			continue
+		}
+		rep.Dirs = append(rep.Dirs, inspectDir(fs, s))
+		if s.blank {
+			continue
+		}
+		if cluster.ClusterID != "" && s.cluster != cluster {
+			return nil, &ClusterError{Dir: p, Got: s.cluster, Want: cluster}
+		}
+		cluster = s.cluster
+		surveys = append(surveys, s)
+	}
+	if len(surveys) == 0 {
+		rep.Problem = "no name directory is formatted and readable"
+		return rep, nil
+	}
+	hist := newHistory(surveys)
+	rep.LastDurable = hist.claim
+	dry := func() *recovery {
+		return &recovery{ctx: context.Background(), fs: fs, lock: new(sync.Mutex), cluster: cluster, hist: hist, dry: true}
+	}
+	r := dry()
+	err := r.run()
+	if rep.Recoverable = err == nil; rep.Recoverable {
+		return rep, nil
+	}
+	rep.Problem = err.Error()
+	rep.Choices = choices(hist, dry)
+	return rep, nil
+}
+
+// choices tries every image and how far the log can be read from it.
+func choices(hist *history, dry func() *recovery) (list []Choice) {
+	for _, group := range hist.images() {
+		r := dry()
+		if r.load(group) != nil {
+			continue
+		}
+		_ = r.replay(group[0].TxID) // r.last is as far as it got
+		keep := r.last
+		if r.stuck != nil {
+			keep = max(keep, r.stuck.last)
+		}
+		if len(list) > 0 && list[0].keep >= keep {
+			continue // an older image that gets no further
+		}
+		list = append([]Choice{{
+			ID:   fmt.Sprintf("keep-%d", keep),
+			What: fmt.Sprintf("go on from transaction %d (image of %d and the log behind it); set aside all that comes later", keep, group[0].TxID),
+			Loses: fmt.Sprintf("transactions %d to %d, which were durable once, and any later one",
+				keep+1, hist.claim),
+			keep: keep, run: r,
+		}}, list...)
+	}
+	return list
+}
+
+func inspectDir(fs vfs.FS, s *survey) DirReport {
+	rep := DirReport{Dir: s.dir.path, Cluster: s.cluster}
+	if s.blank {
+		rep.Problem = "not formatted; will be filled from another directory"
+		return rep
+	}
+	for _, img := range s.images {
+		f := FileReport{Name: img.Name, First: img.TxID, Last: img.TxID}
+		if err := verifyImage(fs, s.dir.cur, img.Name, s.cluster); err != nil {
+			f.Problem = err.Error()
+		}
+		rep.Files = append(rep.Files, f)
+	}
+	for _, c := range s.segments {
+		f := FileReport{Name: c.Name, First: c.First, Last: c.last}
+		if c.torn != nil {
+			f.Note = c.torn.Error()
+		}
+		bad := c.bad
+		if bad == nil && !c.InProgress {
+			bad = verifySegment(fs, c, s.cluster)
+		}
+		if bad != nil {
+			f.Problem = bad.Error()
+			var damage *editlog.CorruptError
+			if errors.As(bad, &damage) {
+				f.Last = damage.TxID - 1
+			}
+		}
+		rep.Files = append(rep.Files, f)
+	}
+	return rep
+}
+
+func verifyImage(fs vfs.FS, dir, name string, cluster dfs.ClusterInfo) error {
+	img, err := fsimage.Open(fs, dir, name, &cluster)
+	if err != nil {
+		return err
+	}
+	return errors.Join(img.Verify(), img.Close())
+}
+
+func verifySegment(fs vfs.FS, c *segmentCopy, cluster dfs.ClusterInfo) error {
+	r, err := editlog.OpenReader(fs, c.dir.cur, c.Segment, &cluster)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	for err == nil {
+		_, err = r.Next()
+	}
+	if err == io.EOF {
+		return nil
+	}
+	return err
+}
+
+// Recover takes one of Inspect's choices: it keeps what can be read up to there, and
+// sets everything else aside under other names. The directories must not be in use.
+// Interrupted, it can be run again.
+func Recover(fs vfs.FS, dirs []string, id string) (err error) {
+	var locked []*nameDir
+	defer func() {
+		for _, d := range locked {
+			err = errors.Join(err, d.release())
+		}
+	}()
+	for _, p := range dirs {
+		d := newNameDir(p)
+		var inUse *LockedError
+		if err := d.acquire(fs); errors.As(err, &inUse) {
+			return err
+		} else if err == nil {
+			locked = append(locked, d)
+		}
+	}
+	rep, err := Inspect(fs, dirs)
+	if err != nil {
+		return err
+	}
+	for _, c := range rep.Choices {
+		if c.ID == id {
+			return c.take(fs)
+		}
+	}
+	return dfs.Errorf(dfs.IllegalArgument, "journal: there is no choice %q now", id)
+}
+
+// take carries a choice out: first the salvaged part of the damaged segment appears in
+// every directory, then what is beyond it goes aside.
+func (c *Choice) take(fs vfs.FS) error {
+	salvaged := ""
+	if st := c.run.stuck; st != nil && st.last >= st.first && st.last == c.keep {
+		salvaged = editlog.FinishedName(st.first, st.last)
+		for _, s := range c.run.hist.surveys {
+			if err := salvage(fs, st, s.dir.cur, salvaged); err != nil {
+				return err
+			}
+		}
+	}
+	for _, s := range c.run.hist.surveys {
+		for _, img := range s.images {
+			if img.TxID > c.keep {
+				if err := setAside(fs, s.dir.cur, img.Name, corruptSuffix); err != nil {
+					return err
+				}
+			}
+		}
+		for _, seg := range s.segments {
+			l := c.run.linkOf(seg)
+			whole := l != nil && seg.bad == nil && seg.last == l.last
+			older := !seg.InProgress && seg.Last <= c.run.image.TxID && seg.bad == nil
+			if whole || older || seg.Name == salvaged {
+				continue
+			}
+			if err := setAside(fs, s.dir.cur, seg.Name, corruptSuffix); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// salvage publishes the readable beginning of a damaged segment as a finished one.
+func salvage(fs vfs.FS, from *replayed, dir, name string) error {
+	file, err := fs.Open(path.Join(from.good.dir.cur, from.good.Name))
+	if err != nil {
+		return fmt.Errorf("journal: salvage: %w", err)
+	}
+	defer file.Close()
+	err = fs.Publish(path.Join(dir, name), func(w io.Writer) error {
+		_, err := io.Copy(onlyWriter{w}, io.NewSectionReader(file, 0, from.end))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("journal: salvage: %w", err)
+	}
+	return nil
+}
