@@ -50,8 +50,10 @@ type DataNode interface {
 	UpdateReplica(ctx context.Context, req *UpdateReplicaRequest) (*UpdateReplicaReply, error)
 }
 
+// HandshakeRequest asks which cluster this is.
 type HandshakeRequest struct{ SoftwareVersion string }
 
+// HandshakeReply names the cluster and the pace of reports.
 type HandshakeReply struct {
 	Cluster         dfs.ClusterInfo
 	SoftwareVersion string
@@ -59,6 +61,7 @@ type HandshakeReply struct {
 	ReportMS        int64 // how often to send a full report
 }
 
+// RegisterRequest introduces a datanode: its addresses, its cluster, its volumes.
 type RegisterRequest struct {
 	Node            dfs.DatanodeID
 	Cluster         dfs.ClusterInfo // zero fields: a fresh datanode that takes what the name node has
@@ -66,11 +69,13 @@ type RegisterRequest struct {
 	Storages        []dfs.StorageReport
 }
 
+// RegisterReply completes what the datanode can't know itself.
 type RegisterReply struct {
 	Node     dfs.DatanodeID // with the IP as the name node sees it
 	Location string         // rack
 }
 
+// HeartbeatRequest says that a datanode lives and how its volumes are.
 type HeartbeatRequest struct {
 	UUID          string
 	Storages      []dfs.StorageReport
@@ -81,6 +86,7 @@ type HeartbeatRequest struct {
 	SlowPeers     []string // UUIDs of peers that were slow to write to
 }
 
+// HeartbeatReply carries what the datanode is to do.
 type HeartbeatReply struct {
 	Commands []Command
 	Active   bool // this name node is the active one: its commands count
@@ -127,6 +133,7 @@ type ReplicaInfo struct {
 	State dfs.ReplicaState
 }
 
+// BlockReportRequest is one part of the list of all replicas on one volume.
 type BlockReportRequest struct {
 	UUID     string
 	PoolID   string
@@ -140,6 +147,7 @@ type BlockReportRequest struct {
 	Blocks []byte
 }
 
+// BlockReportReply may carry commands too.
 type BlockReportReply struct{ Commands []Command }
 
 // Event is what happened to a replica.
@@ -151,6 +159,7 @@ const (
 	EventDeleted   Event = 3
 )
 
+// ReplicaEvent is one thing that happened to one replica.
 type ReplicaEvent struct {
 	Event   Event
 	Storage string
@@ -159,17 +168,20 @@ type ReplicaEvent struct {
 	DeleteHint string
 }
 
+// IncrementalRequest lists what happened to replicas, in order.
 type IncrementalRequest struct {
 	UUID   string
 	PoolID string
 	Events []ReplicaEvent
 }
 
+// BadBlocksRequest names damaged replicas.
 type BadBlocksRequest struct {
 	Reporter string // UUID of the datanode that found them
 	Blocks   []dfs.BadBlock
 }
 
+// CommitSyncRequest is the result of a block recovery.
 type CommitSyncRequest struct {
 	PoolID    string
 	Block     dfs.Block // as it was
@@ -180,12 +192,14 @@ type CommitSyncRequest struct {
 	Targets   []Target
 }
 
+// InitRecoveryRequest starts a block recovery at one replica.
 type InitRecoveryRequest struct {
 	PoolID     string
 	Block      dfs.Block
 	RecoveryID dfs.GenStamp
 }
 
+// UpdateReplicaRequest ends a block recovery at one replica.
 type UpdateReplicaRequest struct {
 	PoolID     string
 	Block      dfs.Block // the replica as InitRecovery told it
@@ -193,4 +207,5 @@ type UpdateReplicaRequest struct {
 	NewLength  int64
 }
 
+// UpdateReplicaReply names the volume that holds the replica.
 type UpdateReplicaReply struct{ Storage string }

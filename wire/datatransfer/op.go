@@ -142,11 +142,20 @@ type ChecksumRequest struct {
 // OtherRequest is an operation that this package doesn't decode.
 type OtherRequest struct{ Code Op }
 
-func (*WriteRequest) Op() Op    { return OpWriteBlock }
-func (*ReadRequest) Op() Op     { return OpReadBlock }
+// Op gives OpWriteBlock.
+func (*WriteRequest) Op() Op { return OpWriteBlock }
+
+// Op gives OpReadBlock.
+func (*ReadRequest) Op() Op { return OpReadBlock }
+
+// Op gives OpTransferBlock.
 func (*TransferRequest) Op() Op { return OpTransferBlock }
+
+// Op gives OpBlockChecksum.
 func (*ChecksumRequest) Op() Op { return OpBlockChecksum }
-func (q *OtherRequest) Op() Op  { return q.Code }
+
+// Op gives the code that came.
+func (q *OtherRequest) Op() Op { return q.Code }
 
 // Response answers an operation: BlockOpResponseProto.
 type Response struct {
