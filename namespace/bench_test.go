@@ -1,0 +1,221 @@
+package namespace
+
+import (
+	"flag"
+	"fmt"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"redoubt/dfs"
+
+	"github.com/stretchr/testify/require"
+)
+
+// benchFiles is the size of the tree that the benchmarks work on; -files 5000000 is
+// what the project's figures are taken with.
+var benchFiles = flag.Int("files", 200_000, "files in the benchmarks' tree")
+
+const benchDirs = 1000 // files in one directory
+
+func benchName(buf []byte, i int) []byte {
+	x := uint64(i+1) * 0x9e3779b97f4a7c15
+	return fmt.Appendf(buf[:0], "f%016x", x)
+}
+
+// benchOps makes the records of n files of one block: create, add block, close.
+func benchOps(s *State, n int, rec func(op Op) any) {
+	time := int64(1_700_000_000_000)
+	dirs := make([]dfs.InodeID, max(n/benchDirs, 1))
+	for i := range dirs {
+		rec(&Mkdirs{Head: Head{Time: time}, Parent: dfs.RootInodeID, Names: []string{fmt.Sprintf("dir%06d", i)}, Mode: 0o755, Owner: "u"})
+		dirs[i] = dfs.InodeID(s.nextInode - 1)
+	}
+	var name []byte
+	for i := range n {
+		time++
+		name = benchName(name, i)
+		// 64 directories are being filled at any time.
+		d := dirs[(i/(64*benchDirs)*64+i%64)%len(dirs)]
+		rec(&Create{Head: Head{Time: time}, Parent: d, Names: []string{string(name)}, Mode: 0o644, Owner: "u", Holder: "holder", Machine: "m",
+			Flags: dfs.CreateFlagCreate, Replication: 3, BlockSize: 128 << 20})
+		id := dfs.InodeID(s.nextInode - 1)
+		b := rec(&AddBlock{Head: Head{Time: time}, File: id, Holder: "holder"}).(*AddedBlock).Block
+		b.Length = 1000
+		rec(&Close{Head: Head{Time: time}, File: id, Holder: "holder", Last: b})
+	}
+}
+
+func benchTree(tb testing.TB, n int) *State {
+	s := New(Options{})
+	var buf []byte
+	tx := dfs.TxID(0)
+	benchOps(s, n, func(op Op) any {
+		buf = Encode(buf[:0], op)
+		tx++
+		r, err := s.Apply(tx, buf)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return r
+	})
+	return s
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapInuse
+}
+
+// BenchmarkScale prints the figures of a tree of -files files: memory, op times, snapshot,
+// restore and replay.
+func BenchmarkScale(b *testing.B) {
+	n := *benchFiles
+	before := heap()
+	start := time.Now()
+	s := benchTree(b, n)
+	b.ReportMetric(float64(time.Since(start).Nanoseconds())/float64(3*n), "build-ns/op")
+	after := heap()
+	b.ReportMetric(float64(after-before)/float64(n), "B/file")
+	start = time.Now()
+	runtime.GC()
+	b.ReportMetric(time.Since(start).Seconds()*1e3, "gc-ms")
+	start = time.Now()
+	snap := s.Snapshot()
+	b.ReportMetric(time.Since(start).Seconds()*1e6, "snapshot-us")
+	start = time.Now()
+	img := imageOf(b, snap)
+	b.ReportMetric(time.Since(start).Seconds(), "encode-s")
+	s.Release(snap)
+	r := New(Options{})
+	start = time.Now()
+	require.NoError(b, r.Restore(img))
+	b.ReportMetric(time.Since(start).Seconds(), "restore-s")
+	require.Equal(b, s.Digest(), r.Digest())
+}
+
+// BenchmarkReplay applies recorded create, add block and close ops.
+func BenchmarkReplay(b *testing.B) {
+	n := *benchFiles
+	var recs []byte
+	var ends []int
+	s := New(Options{})
+	benchOps(s, n, func(op Op) any {
+		recs = Encode(recs, op)
+		ends = append(ends, len(recs))
+		r, err := s.apply(op)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return r
+	})
+	want := s.Digest()
+	s = nil
+	runtime.GC()
+	b.ResetTimer()
+	for range b.N {
+		r := New(Options{})
+		at := 0
+		for i, end := range ends {
+			_, _ = r.Apply(dfs.TxID(i), recs[at:end])
+			at = end
+		}
+		if r.Digest() != want {
+			b.Fatal("replay differs")
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(ends)), "ns/record")
+}
+
+func BenchmarkOps(b *testing.B) {
+	n := *benchFiles
+	s := benchTree(b, n)
+	dir := func(i int) string { return fmt.Sprintf("dir%06d", (i/(64*benchDirs)*64+i%64)%max(n/benchDirs, 1)) }
+	paths := make([][]string, 1<<16)
+	for i := range paths {
+		k := i * 7919 % n
+		paths[i] = []string{dir(k), string(benchName(nil, k))}
+	}
+	var w Walk
+	b.Run("lookup", func(b *testing.B) {
+		for i := range b.N {
+			_ = s.Resolve(&w, paths[i&(1<<16-1)])
+			if w.Last() == nil {
+				b.Fatal("not found")
+			}
+		}
+	})
+	b.Run("stat", func(b *testing.B) {
+		b.ReportAllocs()
+		for i := range b.N {
+			_ = s.Resolve(&w, paths[i&(1<<16-1)])
+			st := s.Status(w.Last())
+			if st.Length != 1000 {
+				b.Fatal("wrong")
+			}
+		}
+	})
+	b.Run("create+delete", func(b *testing.B) {
+		var buf []byte
+		c := Create{Parent: dfs.RootInodeID + 1, Names: []string{""}, Mode: 0o644, Owner: "u", Holder: "holder", Machine: "m",
+			Flags: dfs.CreateFlagCreate, Replication: 3, BlockSize: 128 << 20}
+		for i := range b.N {
+			c.Names[0] = string(benchName(buf, -i-2))
+			if _, err := s.apply(&c); err != nil {
+				b.Fatal(err)
+			}
+			if _, err := s.apply(&Delete{Parent: c.Parent, Name: c.Names[0]}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("rename", func(b *testing.B) {
+		for i := range b.N {
+			p := paths[i&(1<<16-1)]
+			d := s.lookup(rootSlot, p[0])
+			o := Rename{SrcParent: dfs.InodeID(s.inodes.at(d).id), SrcName: p[1], DstParent: dfs.InodeID(s.inodes.at(d).id), DstName: p[1] + "x"}
+			if _, err := s.apply(&o); err != nil {
+				b.Fatal(err)
+			}
+			o.SrcName, o.DstName = o.DstName, o.SrcName
+			if _, err := s.apply(&o); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("list1000", func(b *testing.B) {
+		var page []dfs.FileStatus
+		for i := range b.N {
+			d := s.lookup(rootSlot, paths[i&(1<<16-1)][0])
+			page, _ = s.List(page[:0], dfs.InodeID(s.inodes.at(d).id), "", 1000)
+			if len(page) < 100 {
+				b.Fatal("short")
+			}
+		}
+	})
+}
+
+// BenchmarkDuringSnapshot prints the slowest op while a snapshot is held.
+func BenchmarkDuringSnapshot(b *testing.B) {
+	s := benchTree(b, *benchFiles)
+	snap := s.Snapshot()
+	var took []time.Duration
+	for i := range min(*benchFiles, 200_000) {
+		d := s.lookup(rootSlot, fmt.Sprintf("dir%06d", i%max(*benchFiles/benchDirs, 1)))
+		o := Create{Parent: dfs.InodeID(s.inodes.at(d).id), Names: []string{fmt.Sprintf("new%d", i)}, Mode: 0o644, Owner: "u", Holder: "h",
+			Flags: dfs.CreateFlagCreate, Replication: 3, BlockSize: 1 << 20}
+		start := time.Now()
+		if _, err := s.apply(&o); err != nil {
+			b.Fatal(err)
+		}
+		took = append(took, time.Since(start))
+	}
+	s.Release(snap)
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Nanoseconds()), "p50-ns")
+	b.ReportMetric(float64(took[len(took)*999/1000].Microseconds()), "p99.9-us")
+	b.ReportMetric(float64(took[len(took)-1].Microseconds()), "max-us")
+}
