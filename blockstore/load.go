@@ -318,8 +318,9 @@ func (v *volume) fits(id dfs.BlockID, m foundMeta, size int64) error {
 	return err
 }
 
-// resolveOrphan deals with data without checksums and the other way round: a creation
-// or a removal that a crash interrupted.
+// resolveOrphan deals with data without checksums and the other way round: most likely
+// a creation or a removal that a crash interrupted, so it is not reported as damage.
+// The name node sees from the block report that the replica is not there.
 func (s *Store) resolveOrphan(v *volume, f *find) error {
 	for where, size := range f.data {
 		if size < 0 {
@@ -327,9 +328,6 @@ func (s *Store) resolveOrphan(v *volume, f *find) error {
 		}
 		if err := v.setAside(v.dataPath(f.id, place(where))); err != nil {
 			return err
-		}
-		if place(where) == inFinalized {
-			s.report(v, dfs.Block{ID: f.id, Length: size}, fmt.Errorf("blockstore: %s has no checksums; set aside", f.id))
 		}
 	}
 	for _, m := range f.metas {

@@ -128,7 +128,9 @@ func (p *prover) take(chunk []byte, index int64, stored uint32) bool {
 	n, which := longestPrefix(r.sum, chunk, candidates)
 	r.written += int64(n)
 	r.partial = r.sum.sum(chunk[:n])
-	r.tail.dirty = r.tail.dirty && which == 1 && n > 0
+	if index == p.tailChunk {
+		r.tail.dirty = r.tail.dirty && which == 1 && n > 0
+	}
 	return false
 }
 

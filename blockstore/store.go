@@ -281,6 +281,7 @@ func (s *Store) choose(o CreateOptions) (*volume, error) {
 	}
 	var list []candidate
 	var most, best int64
+	var errs []error
 	need := diskSize(max(0, o.Expected))
 	for _, v := range s.vols {
 		if v.failed() != nil || o.Type != 0 && v.kind != o.Type {
@@ -288,7 +289,7 @@ func (s *Store) choose(o CreateOptions) (*volume, error) {
 		}
 		room, err := v.room(s.cfg.Reserved)
 		if err != nil {
-			_ = s.ioError(v, "ask for room", err) // the others are asked on
+			errs = append(errs, s.ioError(v, "ask for room", err)) // the others are asked on
 			continue
 		}
 		best = max(best, room)
@@ -300,6 +301,9 @@ func (s *Store) choose(o CreateOptions) (*volume, error) {
 		}
 		list = append(list, candidate{v, room})
 		most = max(most, room)
+	}
+	if err := errors.Join(errs...); err != nil && len(list) == 0 {
+		return nil, err
 	}
 	if len(list) == 0 {
 		return nil, dfs.Errorf(dfs.NoSpace, "Out of space: the block needs %d bytes, the volumes have room for %d", need, best)

@@ -442,9 +442,10 @@ func (r *replica) remove() error {
 	if r.tail.there {
 		_ = r.vol.fs.Remove(r.vol.tailPath(r.id)) // a leftover goes at the next start
 	}
-	err := r.vol.fs.Remove(r.metaPath())
-	if derr := r.vol.fs.Remove(r.dataPath()); err == nil || errors.Is(err, fs.ErrNotExist) {
-		err = derr
+	// Checksums without data say nothing; data without checksums would look damaged.
+	err := r.vol.fs.Remove(r.dataPath())
+	if merr := r.vol.fs.Remove(r.metaPath()); err == nil || errors.Is(err, fs.ErrNotExist) {
+		err = merr
 	}
 	return err
 }
