@@ -30,7 +30,7 @@ var (
 func (dn *DataNode) serveRead(c *datatransfer.Conn, q *datatransfer.ReadRequest) (again bool, err error) {
 	r, err := dn.openRead(q)
 	if err != nil {
-		return true, refuse(c, err)
+		return true, dn.refuse(c, err)
 	}
 	defer r.Close()
 	typ, per := r.Checksum()
@@ -39,7 +39,7 @@ func (dn *DataNode) serveRead(c *datatransfer.Conn, q *datatransfer.ReadRequest)
 	if q.NoChecksums {
 		told = datatransfer.Checksum{Type: dfs.ChecksumNull, BytesPer: sum.BytesPer}
 	}
-	err = c.SendResponse(&datatransfer.Response{Read: &datatransfer.ReadInfo{Checksum: told, ChunkOffset: r.Start()}})
+	err = dn.answer(c, &datatransfer.Response{Read: &datatransfer.ReadInfo{Checksum: told, ChunkOffset: r.Start()}})
 	if err != nil {
 		return false, err
 	}
@@ -188,7 +188,7 @@ func (dn *DataNode) serveChecksum(c *datatransfer.Conn, q *datatransfer.Checksum
 	if err != nil {
 		return false, err
 	}
-	return true, c.SendResponse(&datatransfer.Response{Checksum: &datatransfer.ChecksumResult{
+	return true, dn.answer(c, &datatransfer.Response{Checksum: &datatransfer.ChecksumResult{
 		BytesPerCRC: uint32(sum.BytesPerChecksum), CRCPerBlock: uint64(sum.ChecksumsPerBlock), Sum: sum.Sum,
 		Type: sum.Type, Kind: q.Kind, StripeLength: q.StripeLength,
 	}})

@@ -105,7 +105,7 @@ func (s *stream) hangUp() {
 // answerCopy sends a copy's only answer, after the nodes behind have given theirs.
 func (s *stream) answerCopy(err error) error {
 	if errors.Is(err, errBadChecksum) {
-		return errors.Join(err, s.up.SendResponse(&datatransfer.Response{Status: datatransfer.StatusErrorChecksum}))
+		return errors.Join(err, s.dn.answer(s.up, &datatransfer.Response{Status: datatransfer.StatusErrorChecksum}))
 	}
 	if err != nil {
 		return err // the connection is closed
@@ -117,10 +117,10 @@ func (s *stream) answerCopy(err error) error {
 			resp = &datatransfer.Response{Status: datatransfer.StatusError, FirstBadLink: transferAddr(&s.req.Targets[0].Node), Message: err.Error()}
 		}
 		if resp.Status != datatransfer.StatusSuccess {
-			return s.up.SendResponse(resp)
+			return s.dn.answer(s.up, resp)
 		}
 	}
-	return s.up.SendResponse(&datatransfer.Response{})
+	return s.dn.answer(s.up, &datatransfer.Response{})
 }
 
 // receive takes packets in batches of what has already arrived: verify, forward, store,

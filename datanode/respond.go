@@ -47,7 +47,7 @@ func (s *stream) respond() {
 // can't be reached any more.
 func (s *stream) mirrorReplies(replies []datatransfer.Status, seqno int64, down *datatransfer.Ack) []datatransfer.Status {
 	for !s.mirrorGone.Load() {
-		_ = s.down.Net.SetReadDeadline(time.Now().Add(s.dn.cfg.Timeouts.Read)) // a closed connection fails the read too
+		_ = s.down.Net.SetReadDeadline(time.Now().Add(s.mirrorPatience())) // a closed connection fails the read too
 		err := s.down.ReadAck(down)
 		switch {
 		case err == nil && down.Seqno == seqno:

@@ -119,9 +119,6 @@ func hungUp(err error) bool {
 
 // serveOp answers one operation. again says that the connection can carry another.
 func (dn *DataNode) serveOp(c *datatransfer.Conn, q datatransfer.Request) (again bool, err error) {
-	if err := c.Net.SetWriteDeadline(time.Now().Add(dn.cfg.Timeouts.Write)); err != nil {
-		return false, err
-	}
 	switch q := q.(type) {
 	case *datatransfer.ReadRequest:
 		return dn.serveRead(c, q)
@@ -132,7 +129,7 @@ func (dn *DataNode) serveOp(c *datatransfer.Conn, q datatransfer.Request) (again
 	case *datatransfer.TransferRequest:
 		return dn.serveTransfer(c, q)
 	}
-	return false, c.SendResponse(&datatransfer.Response{Status: datatransfer.StatusUnsupported, Message: q.Op().String() + " is not supported"})
+	return false, dn.answer(c, &datatransfer.Response{Status: datatransfer.StatusUnsupported, Message: q.Op().String() + " is not supported"})
 }
 
 // checkPool refuses blocks of another cluster.
@@ -143,9 +140,17 @@ func (dn *DataNode) checkPool(b datatransfer.BlockRef) error {
 	return nil
 }
 
+// answer sends the response to an operation.
+func (dn *DataNode) answer(c *datatransfer.Conn, resp *datatransfer.Response) error {
+	if err := c.Net.SetWriteDeadline(time.Now().Add(dn.cfg.Timeouts.Write)); err != nil {
+		return err
+	}
+	return c.SendResponse(resp)
+}
+
 // refuse answers an operation with an error.
-func refuse(c *datatransfer.Conn, err error) error {
-	return c.SendResponse(&datatransfer.Response{Status: statusOf(err), Message: message(err)})
+func (dn *DataNode) refuse(c *datatransfer.Conn, err error) error {
+	return dn.answer(c, &datatransfer.Response{Status: statusOf(err), Message: message(err)})
 }
 
 func message(err error) string {

@@ -17,16 +17,16 @@ import (
 // and answers when all of them have it.
 func (dn *DataNode) serveTransfer(c *datatransfer.Conn, q *datatransfer.TransferRequest) (again bool, err error) {
 	if err := dn.checkPool(q.Block); err != nil {
-		return true, refuse(c, err)
+		return true, dn.refuse(c, err)
 	}
 	for i := range q.Targets {
 		t := &q.Targets[i]
 		if err := dn.push(dn.ctx, q.Block.Block, t, q.Client, nil); err != nil {
 			dn.cfg.Log.Warn("transfer failed", "block", q.Block.String(), "to", transferAddr(&t.Node), "err", err)
-			return true, refuse(c, err)
+			return true, dn.refuse(c, err)
 		}
 	}
-	return true, c.SendResponse(&datatransfer.Response{})
+	return true, dn.answer(c, &datatransfer.Response{})
 }
 
 // push copies what is visible of a replica to another datanode. The data is verified on

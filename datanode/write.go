@@ -41,14 +41,14 @@ func (dn *DataNode) serveWrite(c *datatransfer.Conn, q *datatransfer.WriteReques
 		closed, err = p.open()
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("datanode: %v of %v: %w", q.Stage, q.Block.Block, err), refuse(c, err))
+		return errors.Join(fmt.Errorf("datanode: %v of %v: %w", q.Stage, q.Block.Block, err), dn.refuse(c, err))
 	}
 	if p.w != nil {
 		defer p.closeWriter()
 	}
 	if refusal := p.connectMirror(); refusal != nil {
 		p.abandon()
-		return errors.Join(fmt.Errorf("datanode: pipeline to %s: %s", refusal.FirstBadLink, refusal.Message), c.SendResponse(refusal))
+		return errors.Join(fmt.Errorf("datanode: pipeline to %s: %s", refusal.FirstBadLink, refusal.Message), dn.answer(c, refusal))
 	}
 	if p.down != nil {
 		defer dn.removeConn(p.down.Net)
@@ -56,10 +56,10 @@ func (dn *DataNode) serveWrite(c *datatransfer.Conn, q *datatransfer.WriteReques
 	}
 	if p.w == nil { // everything is written already
 		dn.notify(control.EventReceived, closed.Block, closed.Storage)
-		return c.SendResponse(&datatransfer.Response{})
+		return dn.answer(c, &datatransfer.Response{})
 	}
 	if !p.copy {
-		if err := c.SendResponse(&datatransfer.Response{}); err != nil {
+		if err := dn.answer(c, &datatransfer.Response{}); err != nil {
 			return err
 		}
 	}
@@ -123,8 +123,7 @@ func (p *pipeline) connectMirror() *datatransfer.Response {
 	fwd.StorageType, fwd.StorageID = next.Type, next.StorageID
 	self := p.dn.ID()
 	fwd.Source = &self
-	deadline := time.Now().Add(p.dn.cfg.Timeouts.Read)
-	if err := nc.SetDeadline(deadline); err != nil {
+	if err := nc.SetDeadline(time.Now().Add(p.mirrorPatience())); err != nil {
 		return blame(err)
 	}
 	if p.copy {
@@ -146,6 +145,13 @@ func (p *pipeline) connectMirror() *datatransfer.Response {
 	p.dn.removeConn(nc)
 	p.down = nil
 	return resp
+}
+
+// mirrorPatience is how long the next node may be silent when it owes an answer: longer the
+// more nodes are behind it, so that it gives up on them first and names the right one.
+func (p *pipeline) mirrorPatience() time.Duration {
+	t := p.dn.cfg.Timeouts.Read
+	return t + t/15*time.Duration(len(p.req.Targets))
 }
 
 // abandon removes a replica that was made for a pipeline which never came to be. A
