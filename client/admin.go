@@ -136,3 +136,32 @@ func (c *Client) SetBalancerBandwidth(ctx context.Context, bytes int64) error {
 func (c *Client) ReportBadBlocks(ctx context.Context, b *dfs.LocatedBlock, bad []dfs.ReplicaLoc) error {
 	return c.names.call(ctx, "reportBadBlocks", &hdfspb.ReportBadBlocksRequest{Blocks: []*hdfspb.LocatedBlock{locatedProto(b, bad)}}, nil)
 }
+
+// RestoreFailedStorage sets ("true", "false") or asks ("check") whether name directories
+// that failed are tried again.
+func (c *Client) RestoreFailedStorage(ctx context.Context, arg string) (bool, error) {
+	return c.boolean(ctx, "restoreFailedStorage", &hdfspb.PathRequest{Src: &arg})
+}
+
+// SetTypeQuota limits the bytes on one storage type below a directory.
+func (c *Client) SetTypeQuota(ctx context.Context, path string, bytes int64, t dfs.StorageType) error {
+	return c.names.call(ctx, "setQuota", &hdfspb.SetQuotaRequest{
+		Path: &path, NamespaceQuota: new(uint64(KeepQuota)), StoragespaceQuota: new(uint64(bytes)), StorageType: new(hdfspb.StorageType(t)),
+	}, nil)
+}
+
+// TypeQuota is the quota of one storage type and how much of it is used, in bytes.
+type TypeQuota struct{ Quota, Used int64 }
+
+// TypeQuotas gives the quotas that a directory has by storage type.
+func (c *Client) TypeQuotas(ctx context.Context, path string) (map[dfs.StorageType]TypeQuota, error) {
+	var resp hdfspb.GetQuotaUsageResponse
+	if err := c.names.call(ctx, "getQuotaUsage", &hdfspb.PathRequest{Src: &path}, &resp); err != nil {
+		return nil, err
+	}
+	out := map[dfs.StorageType]TypeQuota{}
+	for _, q := range resp.GetUsage().GetTypeQuotaInfos().GetTypeQuotaInfo() {
+		out[dfs.StorageType(q.GetType())] = TypeQuota{int64(q.GetQuota()), int64(q.GetConsumed())}
+	}
+	return out, nil
+}

@@ -312,6 +312,7 @@ func (f *File) fill() error {
 			if err := f.startStream(); err != nil {
 				return err
 			}
+			continue
 		}
 		b, err := f.cur.next()
 		if err == nil {

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 
+	"redoubt/client"
 	"redoubt/dfs"
 )
 
@@ -22,22 +26,43 @@ const (
 
 func setupCount(inv *invocation, args []string) ([]string, error) {
 	f := flags{min: 1, max: -1, names: []string{"q", "h", "v", "x", "u", "e", "s"}, valued: []string{"t"}}
+	given := args
 	args, err := f.parse(args)
 	if err != nil {
 		return nil, err
 	}
 	human, quotas, only := f.given["h"], f.given["q"], f.given["u"]
-	if f.given["v"] {
-		switch {
-		case only:
-			fmt.Fprintln(inv.out, quotaHeader+"PATHNAME")
-		case quotas:
-			fmt.Fprintln(inv.out, quotaHeader+summaryHeader+"PATHNAME")
-		default:
-			fmt.Fprintln(inv.out, summaryHeader+"PATHNAME")
+	var types []dfs.StorageType
+	if list, ok := f.values["t"]; (ok || slices.Contains(given, "-t")) && (quotas || only) {
+		if types, err = storageTypes(list); err != nil {
+			return nil, err
 		}
 	}
+	head := ""
+	for _, t := range types {
+		head += fmt.Sprintf("%14s %18s ", storageTypeName(t)+"_QUOTA", "REM_"+storageTypeName(t)+"_QUOTA")
+	}
+	if types == nil {
+		if quotas || only {
+			head += quotaHeader
+		}
+		if !only {
+			head += summaryHeader
+		}
+		if f.given["e"] && !only {
+			head += "ERASURECODING_POLICY "
+		}
+		if f.given["s"] && !only {
+			head += snapshotHeader
+		}
+	}
+	if f.given["v"] {
+		fmt.Fprintln(inv.out, head+"PATHNAME")
+	}
 	inv.steps.path = func(it *item) error {
+		if types != nil {
+			return inv.countTypes(it, types, human)
+		}
 		s, err := it.fs.summary(inv.ctx, it.path)
 		if err != nil {
 			return err
@@ -49,10 +74,77 @@ func setupCount(inv *invocation, args []string) ([]string, error) {
 		if !only {
 			line += summaryColumns(s, human)
 		}
+		if f.given["e"] && !only {
+			line += fmt.Sprintf("%20s ", "EC:"+ecPolicy(it.stat))
+		}
+		if f.given["s"] && !only { // a summary without snapshots
+			line += fmt.Sprintf("%18d %24d %24d %28d ", 0, 0, 0, 0)
+		}
 		_, err = fmt.Fprintln(inv.out, line+it.String())
 		return err
 	}
 	return args, nil
+}
+
+const snapshotHeader = "   SNAPSHOT_LENGTH      SNAPSHOT_FILE_COUNT       SNAPSHOT_DIR_COUNT      SNAPSHOT_SPACE_CONSUMED "
+
+// typeQuoter is a file system with quotas by storage type.
+type typeQuoter interface {
+	typeQuotas(ctx context.Context, path string) (map[dfs.StorageType]client.TypeQuota, error)
+}
+
+// countTypes shows the quotas of storage types.
+func (inv *invocation) countTypes(it *item, types []dfs.StorageType, human bool) error {
+	var quotas map[dfs.StorageType]client.TypeQuota
+	if q, ok := it.fs.(typeQuoter); ok {
+		var err error
+		if quotas, err = q.typeQuotas(inv.ctx, it.path); err != nil {
+			return err
+		}
+	}
+	line := ""
+	for _, t := range types {
+		quota, left := "none", "inf"
+		if q, ok := quotas[t]; ok && q.Quota >= 0 {
+			quota, left = number(q.Quota, human), number(q.Quota-q.Used, human)
+		}
+		line += fmt.Sprintf("%14s %18s ", quota, left)
+	}
+	_, err := fmt.Fprintln(inv.out, line+it.String())
+	return err
+}
+
+// quotaTypes are the storage types that can have a quota, in Hadoop's order.
+var quotaTypes = []dfs.StorageType{dfs.StorageSSD, dfs.StorageDisk, dfs.StorageArchive, dfs.StorageProvided, dfs.StorageNVDIMM}
+
+// storageTypes reads a list of storage types; "" and "all" are all that can have a quota.
+func storageTypes(list string) ([]dfs.StorageType, error) {
+	if list == "" || strings.EqualFold(list, "all") {
+		return quotaTypes, nil
+	}
+	var out []dfs.StorageType
+	for _, name := range strings.Split(list, ",") {
+		t, ok := storageTypeNamed(name)
+		if !ok {
+			return nil, usagef("No enum constant org.apache.hadoop.fs.StorageType.%s", strings.ToUpper(name))
+		}
+		out = append(out, t)
+	}
+	return out, nil
+}
+
+func storageTypeName(t dfs.StorageType) string {
+	names := [...]string{"", "DISK", "SSD", "ARCHIVE", "RAM_DISK", "PROVIDED", "NVDIMM"}
+	return names[min(int(t), len(names)-1)]
+}
+
+func storageTypeNamed(name string) (dfs.StorageType, bool) {
+	for t := dfs.StorageDisk; t <= dfs.StorageNVDIMM; t++ {
+		if strings.EqualFold(name, storageTypeName(t)) {
+			return t, true
+		}
+	}
+	return 0, false
 }
 
 func number(n int64, human bool) string {
@@ -120,7 +212,9 @@ func setupDu(inv *invocation, args []string, sum bool) ([]string, error) {
 	}
 	inv.steps.arguments = func(items []*item) error {
 		err := inv.processItems(items)
-		fmt.Fprint(inv.out, t.String())
+		if len(t.rows) > 1 || !f.given["v"] {
+			fmt.Fprint(inv.out, t.String())
+		}
 		return err
 	}
 	return args, nil
@@ -155,7 +249,9 @@ var dfCmd = &shellCmd{
 		}
 		inv.steps.arguments = func(items []*item) error {
 			err := inv.processItems(items)
-			fmt.Fprint(inv.out, t.String())
+			if len(t.rows) > 1 {
+				fmt.Fprint(inv.out, t.String())
+			}
 			return err
 		}
 		return args, nil

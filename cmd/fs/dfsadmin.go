@@ -1,12 +1,406 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"redoubt/client"
+	"redoubt/dfs"
 )
 
+// admin is one use of dfsadmin.
+type admin struct {
+	ctx  context.Context
+	out  *bufio.Writer
+	c    *client.Client
+	uri  string // hdfs://authority
+	home string
+	zone *time.Location
+}
+
+// adminCmd is one command of dfsadmin. It takes min to max arguments.
+type adminCmd struct {
+	name, args, help string
+	min, max         int
+	run              func(a *admin, args []string) error
+}
+
+func adminCommands() []adminCmd {
+	return []adminCmd{
+		{"report", "[-live] [-dead] [-decommissioning] [-enteringmaintenance] [-inmaintenance] [-slownodes]", "Shows capacity, the state of blocks, and datanodes.", 0, 6, (*admin).report},
+		{"safemode", "<enter | leave | get | wait | forceExit>", "Changes, shows or waits for the end of safe mode.", 1, 1, (*admin).safeMode},
+		{"saveNamespace", "[-beforeShutdown]", "Writes a checkpoint of the namespace; safe mode must be on.", 0, 1, (*admin).saveNamespace},
+		{"rollEdits", "", "Ends the edit log's current segment and begins the next.", 0, 0, (*admin).rollEdits},
+		{"restoreFailedStorage", "true|false|check", "Whether name directories that failed are tried again at a checkpoint.", 1, 1, (*admin).restoreFailedStorage},
+		{"refreshNodes", "", "Makes the name node read its lists of datanodes again.", 0, 0, (*admin).refreshNodes},
+		{"setQuota", "<quota> <dirname>...<dirname>", "Limits the number of names below directories.", 2, -1, (*admin).setQuota},
+		{"clrQuota", "<dirname>...<dirname>", "Takes that limit away.", 1, -1, (*admin).clearQuota},
+		{"setSpaceQuota", "<quota> [-storageType <storagetype>] <dirname>...<dirname>", "Limits the bytes, replicas counted, below directories; k, m, g, t may follow the number.", 2, -1, (*admin).setSpaceQuota},
+		{"clrSpaceQuota", "[-storageType <storagetype>] <dirname>...<dirname>", "Takes that limit away.", 1, -1, (*admin).clearSpaceQuota},
+		{"finalizeUpgrade", "", "Ends an upgrade for good.", 0, 0, (*admin).finalizeUpgrade},
+		{"printTopology", "", "Shows racks and their datanodes.", 0, 0, (*admin).printTopology},
+		{"setBalancerBandwidth", "<bandwidth in bytes per second>", "Tells datanodes how fast they may move blocks.", 1, 1, (*admin).setBandwidth},
+		{"metasave", "<filename>", "Makes the name node write its block manager's queues to a file in its log directory.", 1, 1, (*admin).metaSave},
+		{"listOpenFiles", "[-blockingDecommission] [-path <path>]", "Lists the files that are open for writing.", 0, 3, (*admin).listOpenFiles},
+	}
+}
+
 // runDFSAdmin administers a cluster.
-func runDFSAdmin(_ context.Context, e *env, _ []string) int {
-	fmt.Fprintln(e.stderr, "dfsadmin: not available yet")
-	return exitUsage
+func runDFSAdmin(ctx context.Context, e *env, args []string) int {
+	scoped := *e
+	args, err := scoped.genericOptions(args)
+	if err != nil {
+		fmt.Fprintf(e.stderr, "dfsadmin: %v\n", err)
+		return exitUsage
+	}
+	if len(args) == 0 {
+		adminUsage(e.stderr, "")
+		return exitUsage
+	}
+	name := strings.TrimPrefix(args[0], "-")
+	if name == "help" {
+		return adminHelp(e, args[1:])
+	}
+	var cmd *adminCmd
+	for _, c := range adminCommands() {
+		if "-"+c.name == args[0] {
+			cmd = &c
+		}
+	}
+	switch {
+	case cmd == nil:
+		fmt.Fprintf(e.stderr, "%s: Unknown command\n", name)
+		adminUsage(e.stderr, "")
+		return exitUsage
+	case cmd.max < 0 && len(args)-1 < cmd.min:
+		fmt.Fprintf(e.stderr, "%s: Not enough arguments: expected %d but got %d\n", name, cmd.min, len(args)-1)
+		adminUsage(e.stderr, name)
+		return exitUsage
+	case len(args)-1 < cmd.min || cmd.max >= 0 && len(args)-1 > cmd.max:
+		adminUsage(e.stderr, name)
+		return exitUsage
+	}
+	return scoped.administer(ctx, cmd, args[1:])
+}
+
+// administer connects and runs one command.
+func (e *env) administer(ctx context.Context, cmd *adminCmd, args []string) int {
+	out := bufio.NewWriter(e.stdout)
+	defer out.Flush()
+	complain := func(err error) int {
+		out.Flush()
+		line, _, _ := strings.Cut(message(err), "\n")
+		fmt.Fprintf(e.stderr, "%s: %s\n", cmd.name, line)
+		if isUsage(err) {
+			adminUsage(e.stderr, cmd.name)
+		}
+		return exitUsage
+	}
+	sh := &shell{env: e}
+	u, err := sh.defaultURI()
+	if err != nil {
+		return complain(err)
+	}
+	if u.scheme != "hdfs" {
+		return complain(fmt.Errorf("FileSystem %s://%s is not an HDFS file system", u.scheme, u.authority))
+	}
+	c, err := openClient(e, u.authority)
+	if err != nil {
+		return complain(err)
+	}
+	defer c.Close()
+	err = cmd.run(&admin{ctx, out, c, "hdfs://" + u.authority, "/user/" + e.user, time.Local}, args)
+	if errors.Is(err, errOnlyUsage) {
+		adminUsage(e.stderr, cmd.name)
+		return 0
+	}
+	if err != nil {
+		return complain(err)
+	}
+	return 0
+}
+
+// errOnlyUsage shows the usage and counts as success, as in Hadoop.
+var errOnlyUsage = errors.New("usage")
+
+func adminUsage(w io.Writer, name string) {
+	var b strings.Builder
+	for _, c := range adminCommands() {
+		if c.name == name {
+			fmt.Fprintf(&b, "Usage: fs dfsadmin [%s]\n", strings.TrimSpace("-"+c.name+" "+c.args))
+		}
+	}
+	if b.Len() == 0 {
+		b.WriteString("Usage: fs dfsadmin\nMost of these commands need the superuser.\n")
+		for _, c := range adminCommands() {
+			fmt.Fprintf(&b, "\t[%s]\n", strings.TrimSpace("-"+c.name+" "+c.args))
+		}
+		b.WriteString("\t[-help [cmd]]\n\nGeneric options: -fs <uri>, -D <key=value>, -conf <file>\n")
+	}
+	_, _ = io.WriteString(w, b.String()) // nobody else to tell
+}
+
+func adminHelp(e *env, names []string) int {
+	for _, c := range adminCommands() {
+		if len(names) == 0 || strings.TrimPrefix(names[0], "-") == c.name {
+			fmt.Fprintf(e.stdout, "%s:\n%s\n", strings.TrimSpace("-"+c.name+" "+c.args), wrap(c.help))
+		}
+	}
+	return 0
+}
+
+func (a *admin) safeMode(args []string) error {
+	actions := map[string]dfs.SafeModeAction{
+		"enter": dfs.SafeModeEnter, "leave": dfs.SafeModeLeave, "get": dfs.SafeModeGet, "wait": dfs.SafeModeGet, "forceExit": dfs.SafeModeForceExit,
+	}
+	action, ok := actions[args[0]]
+	if !ok {
+		return errOnlyUsage
+	}
+	on, err := a.c.SetSafeMode(a.ctx, action)
+	for err == nil && on && args[0] == "wait" {
+		select {
+		case <-a.ctx.Done():
+			return a.ctx.Err()
+		case <-time.After(time.Second):
+		}
+		on, err = a.c.SetSafeMode(a.ctx, action)
+	}
+	if err == nil {
+		fmt.Fprintf(a.out, "Safe mode is %s\n", map[bool]string{true: "ON", false: "OFF"}[on])
+	}
+	return err
+}
+
+func (a *admin) saveNamespace(args []string) error {
+	var window, gap int64
+	if len(args) == 1 && args[0] == "-beforeShutdown" {
+		window, gap = 10800, 3000000 // three checkpoint periods, three times the transactions of one
+		fmt.Fprintf(a.out, "Do checkpoint if necessary before stopping namenode. The time window is %d seconds, and the transaction gap is %d\n", window, gap)
+	}
+	saved, err := a.c.SaveNamespace(a.ctx, window, gap)
+	if err != nil {
+		return err
+	}
+	if saved {
+		fmt.Fprintln(a.out, "Save namespace successful")
+	} else {
+		fmt.Fprintln(a.out, "No extra checkpoint has been made (not saving namespace).")
+	}
+	return nil
+}
+
+func (a *admin) rollEdits([]string) error {
+	tx, err := a.c.RollEdits(a.ctx)
+	if err == nil {
+		fmt.Fprintf(a.out, "Successfully rolled edit logs.\nNew segment starts at txid %d\n", tx)
+	}
+	return err
+}
+
+func (a *admin) restoreFailedStorage(args []string) error {
+	switch args[0] {
+	case "true", "false", "check":
+	default:
+		return usagef("restoreFailedStorage valid args are true|false|check")
+	}
+	on, err := a.c.RestoreFailedStorage(a.ctx, args[0])
+	if err == nil {
+		fmt.Fprintf(a.out, "restoreFailedStorage is set to %t\n", on)
+	}
+	return err
+}
+
+func (a *admin) refreshNodes([]string) error {
+	err := a.c.RefreshNodes(a.ctx)
+	if err == nil {
+		fmt.Fprintln(a.out, "Refresh nodes successful")
+	}
+	return err
+}
+
+func (a *admin) finalizeUpgrade([]string) error {
+	err := a.c.FinalizeUpgrade(a.ctx)
+	if err == nil {
+		fmt.Fprintln(a.out, "Finalize upgrade successful")
+	}
+	return err
+}
+
+func (a *admin) metaSave(args []string) error {
+	err := a.c.MetaSave(a.ctx, args[0])
+	if err == nil {
+		fmt.Fprintf(a.out, "Created metasave file %s in the log directory of namenode %s\n", args[0], a.uri)
+	}
+	return err
+}
+
+func (a *admin) setBandwidth(args []string) error {
+	n, err := strconv.ParseInt(args[0], 10, 64)
+	if err != nil {
+		return usagef("NumberFormatException: For input string: %q", args[0])
+	}
+	if n < 0 {
+		return usagef("Bandwidth should be a non-negative integer")
+	}
+	if err = a.c.SetBalancerBandwidth(a.ctx, n); err == nil {
+		fmt.Fprintf(a.out, "Balancer bandwidth is set to %d\n", n)
+	}
+	return err
+}
+
+// size reads a quota: a number with a binary suffix.
+func quotaValue(s string) (int64, error) {
+	n, err := parseSize(s)
+	if err != nil {
+		last := s[max(len(s)-1, 0):]
+		if last != "" && (last[0] < '0' || last[0] > '9') && !strings.ContainsAny(last, "kKmMgGtTpPeE") {
+			return 0, usagef("Invalid size prefix '%s' in '%s'. Allowed prefixes are k, m, g, t, p, e(case insensitive)", last, s)
+		}
+		return 0, usagef("For input string: %q", s)
+	}
+	return n, nil
+}
+
+// eachDir calls f for each directory argument.
+func (a *admin) eachDir(dirs []string, f func(path string) error) error {
+	for _, d := range dirs {
+		p, err := parsePath(d)
+		if err != nil {
+			return err
+		}
+		if err := f(joinPath(a.home, p.path)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *admin) setQuota(args []string) error {
+	n, err := quotaValue(args[0])
+	if err != nil {
+		return err
+	}
+	if n <= 0 {
+		return usagef("Invalid values for quota : %d and %d", n, int64(client.KeepQuota))
+	}
+	return a.eachDir(args[1:], func(p string) error { return a.c.SetQuota(a.ctx, p, n, client.KeepQuota) })
+}
+
+func (a *admin) clearQuota(args []string) error {
+	return a.eachDir(args, func(p string) error { return a.c.SetQuota(a.ctx, p, client.ClearQuota, client.KeepQuota) })
+}
+
+// storageTypeOption takes -storageType TYPE out of args; 0 when it is not there.
+func storageTypeOption(args []string) ([]string, dfs.StorageType, error) {
+	for i, s := range args {
+		if s != "-storageType" || i+1 >= len(args) {
+			continue
+		}
+		t, ok := storageTypeNamed(args[i+1])
+		if !ok {
+			return nil, 0, usagef("Storage type %s is not available.", args[i+1])
+		}
+		return append(append([]string(nil), args[:i]...), args[i+2:]...), t, nil
+	}
+	return args, 0, nil
+}
+
+func (a *admin) setSpaceQuota(args []string) error {
+	args, typ, err := storageTypeOption(args)
+	if err != nil {
+		return err
+	}
+	if len(args) < 2 {
+		return usagef("Not enough arguments: expected 2 but got %d", len(args))
+	}
+	n, err := quotaValue(args[0])
+	if err != nil {
+		return err
+	}
+	return a.eachDir(args[1:], func(p string) error { return a.spaceQuota(p, n, typ) })
+}
+
+func (a *admin) clearSpaceQuota(args []string) error {
+	args, typ, err := storageTypeOption(args)
+	if err != nil {
+		return err
+	}
+	return a.eachDir(args, func(p string) error { return a.spaceQuota(p, client.ClearQuota, typ) })
+}
+
+func (a *admin) spaceQuota(path string, n int64, typ dfs.StorageType) error {
+	if typ != 0 {
+		return a.c.SetTypeQuota(a.ctx, path, n, typ)
+	}
+	return a.c.SetQuota(a.ctx, path, client.KeepQuota, n)
+}
+
+func (a *admin) printTopology([]string) error {
+	nodes, err := a.c.DatanodeReport(a.ctx, dfs.ReportAll)
+	if err != nil {
+		return err
+	}
+	if len(nodes) == 0 {
+		fmt.Fprintln(a.out, "No DataNodes")
+		return nil
+	}
+	racks := map[string][]string{}
+	for i := range nodes {
+		n := &nodes[i]
+		state := map[dfs.AdminState]string{dfs.AdminNormal: "In Service", dfs.AdminDecommissioning: "Decommission In Progress",
+			dfs.AdminDecommissioned: "Decommissioned", dfs.AdminEnteringMaintenance: "Entering Maintenance", dfs.AdminInMaintenance: "In Maintenance"}[n.Admin]
+		racks[n.Location] = append(racks[n.Location], fmt.Sprintf("%s:%d (%s) %s", n.IP, n.XferPort, n.Host, state))
+	}
+	var names []string
+	for r := range racks {
+		names = append(names, r)
+	}
+	sort.Strings(names)
+	for _, r := range names {
+		fmt.Fprintf(a.out, "Rack: %s\n", r)
+		sort.Strings(racks[r])
+		for _, n := range racks[r] {
+			fmt.Fprintf(a.out, "   %s\n", n)
+		}
+		fmt.Fprintln(a.out)
+	}
+	return nil
+}
+
+func (a *admin) listOpenFiles(args []string) error {
+	path := ""
+	for i, s := range args {
+		if s == "-path" && i+1 < len(args) {
+			path = args[i+1]
+		}
+	}
+	fmt.Fprintf(a.out, "%-20s\t%-20s\t%s\n", "Client Host", "Client Name", "Open File Path")
+	for after, more := dfs.InodeID(0), true; more; {
+		var files []dfs.OpenFile
+		var err error
+		if files, more, err = a.c.OpenFiles(a.ctx, after, cmpPath(path)); err != nil {
+			return err
+		}
+		for _, f := range files {
+			fmt.Fprintf(a.out, "%-20s\t%-20s\t%20s\n", f.Machine, f.Holder, f.Path)
+			after = f.ID
+		}
+		more = more && len(files) > 0
+	}
+	return nil
+}
+
+func cmpPath(p string) string {
+	if p == "" {
+		return "/"
+	}
+	return p
 }

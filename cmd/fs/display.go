@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 )
 
@@ -176,7 +175,7 @@ func (inv *invocation) checksum(it *item, verbose bool) error {
 	}
 	c, ok := it.fs.(checksummer)
 	if !ok {
-		fmt.Fprintf(inv.out, "%s\tNONE\t%s\n", it, strings.TrimPrefix(extra, "\t"))
+		fmt.Fprintf(inv.out, "%s\tNONE%s\n", it, extra)
 		return nil
 	}
 	algorithm, value, err := c.checksum(inv.ctx, it.path)

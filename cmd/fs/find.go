@@ -18,7 +18,7 @@ type finding func(it *item) (bool, error)
 
 func setupFind(inv *invocation, args []string) ([]string, error) {
 	if len(args) == 0 {
-		args = []string{"."}
+		return nil, usagef("Not enough arguments: expected 1 but got 0")
 	}
 	var paths []string
 	for len(args) > 0 && (!strings.HasPrefix(args[0], "-") || args[0] == "-") {
@@ -79,7 +79,7 @@ func (inv *invocation) parseFind(args []string) (terms []finding, prints, depthF
 		case "-d", "-depth":
 			depthFirst = true
 		default:
-			return nil, false, false, usagef("Unexpected argument: %s", name)
+			return nil, false, false, fmt.Errorf("Unexpected argument: %s", name)
 		}
 		needTerm = false
 	}

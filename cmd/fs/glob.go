@@ -182,7 +182,7 @@ func globRegexp(glob string) (*regexp.Regexp, error) {
 		case c == '\\':
 			i++
 			if i >= len(glob) {
-				return nil, globError("Missing escaped character", glob, i-1)
+				return nil, globError("Missing escaped character", glob)
 			}
 			b.WriteString(regexp.QuoteMeta(glob[i : i+1]))
 			continue
@@ -243,10 +243,10 @@ func globRegexp(glob string) (*regexp.Regexp, error) {
 		}
 	}
 	if set > 0 {
-		return nil, globError("Unclosed character class", glob, len(glob)-1)
+		return nil, globError("Unclosed character class", glob)
 	}
 	if curly > 0 {
-		return nil, globError("Unclosed group", glob, len(glob)-1)
+		return nil, globError("Unclosed group", glob)
 	}
 	if !wild {
 		return nil, nil
@@ -259,8 +259,8 @@ func globRegexp(glob string) (*regexp.Regexp, error) {
 	return re, nil
 }
 
-func globError(what, glob string, at int) error {
-	return fmt.Errorf("Illegal file pattern: %s near index %d", what, at)
+func globError(what, glob string) error {
+	return fmt.Errorf("Illegal file pattern: error parsing regexp: %s at pos %d: `%s`", what, len(glob), glob)
 }
 
 // expandBraces replaces {a,b} groups that hold a slash by one pattern for each choice;

@@ -3,43 +3,36 @@ package main
 import (
 	"fmt"
 	"math"
+	"math/bits"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// binarySize shows a number with a binary prefix and at most decimals digits behind the
-// point: 1536 is "1.5 K". With prefix-free small numbers nothing is appended. unit is
-// put behind the prefix.
+// binarySize shows a number with a binary prefix, without decimals where it is a whole
+// multiple: 2048 is "2 K", 1536 with one decimal "1.5 K". unit follows the prefix.
 func binarySize(n int64, unit string, decimals int) string {
 	const prefixes = "KMGTPE"
-	if n == math.MinInt64 {
-		return "-8 E" + unit
-	}
-	abs := n
 	sign := ""
 	if n < 0 {
-		abs, sign = -n, "-"
-	}
-	if abs < 1024 {
-		if unit == "" {
-			return sign + strconv.FormatInt(abs, 10)
+		if n == math.MinInt64 {
+			return "-8 E" + unit
 		}
-		return sign + strconv.FormatInt(abs, 10) + " " + unit
+		sign, n = "-", -n
 	}
-	i := -1
-	for v := abs; v >= 1024; v >>= 10 {
+	if n < 1024 {
+		return strings.TrimSuffix(sign+strconv.FormatInt(n, 10)+" "+unit, " ")
+	}
+	i := (bits.Len64(uint64(n)) - 1) / 10
+	if n&(1<<(10*i)-1) == 0 {
+		return fmt.Sprintf("%s%d %c%s", sign, n>>(10*i), prefixes[i-1], unit)
+	}
+	text := strconv.FormatFloat(float64(n)/float64(int64(1)<<(10*i)), 'f', decimals, 64)
+	if strings.HasPrefix(text, "1024") && i < len(prefixes) {
 		i++
+		text = strconv.FormatFloat(float64(n)/math.Exp2(float64(10*i)), 'f', decimals, 64)
 	}
-	shift := 10 * (i + 1)
-	if i+1 < len(prefixes) && float64(abs)/math.Pow(2, float64(shift+10)) >= 1 {
-		i++
-		shift += 10
-	}
-	if decimals == 0 || abs&(1<<shift-1) == 0 && decimals < 0 {
-		return sign + strconv.FormatInt(abs>>shift, 10) + " " + prefixes[i:i+1] + unit
-	}
-	return sign + strconv.FormatFloat(float64(abs)/float64(int64(1)<<shift), 'f', decimals, 64) + " " + prefixes[i:i+1] + unit
+	return fmt.Sprintf("%s%s %c%s", sign, text, prefixes[i-1], unit)
 }
 
 // shortSize is how ls -h, du -h and count -h show sizes.

@@ -23,7 +23,12 @@ type item struct {
 func (it *item) String() string { return it.typed.String() }
 
 // full is the path with scheme and authority.
-func (it *item) full() string { return it.fs.uri() + it.path }
+func (it *item) full() string {
+	if it.fs.uri() == "file:" {
+		return "file://" + it.path
+	}
+	return it.fs.uri() + it.path
+}
 
 func (it *item) isDir() bool  { return it.stat != nil && it.stat.Type == typeDirectory }
 func (it *item) isFile() bool { return it.stat != nil && it.stat.Type == typeFile }

@@ -15,7 +15,7 @@ import (
 type lister struct {
 	*invocation
 	pathOnly, human, hide, reverse, byTime, bySize, accessTime, dirsAsFiles, policies bool
-	repl, size, owner, group                                                          int // column widths so far
+	repl, size, owner, group, policy                                                  int // column widths so far
 }
 
 var lsCmd = &shellCmd{
@@ -80,6 +80,9 @@ func (l *lister) batch(parent *item, items []*item) error {
 		l.size = max(l.size, len(strconv.FormatInt(it.stat.Length, 10)))
 		l.owner = max(l.owner, utf8.RuneCountInString(it.stat.Owner))
 		l.group = max(l.group, utf8.RuneCountInString(it.stat.Group))
+		if l.policies {
+			l.policy = max(l.policy, len(ecPolicy(it.stat)))
+		}
 	}
 	return l.processPaths(items)
 }
@@ -139,8 +142,8 @@ func (l *lister) show(it *item) error {
 			b.WriteString(pad(c.text, c.width, true) + " ")
 		}
 	}
-	if l.policies {
-		b.WriteString(pad(ecPolicy(st), 11, true) + " ")
+	if l.policy > 0 {
+		b.WriteString(pad(ecPolicy(st), l.policy, true) + " ")
 	}
 	size := strconv.FormatInt(st.Length, 10)
 	if l.human {
@@ -155,7 +158,7 @@ func (l *lister) show(it *item) error {
 // ecPolicy names how a file is made redundant, as ls -e shows it.
 func ecPolicy(st *dfs.FileStatus) string {
 	if st.Type == typeDirectory {
-		return "-"
+		return ""
 	}
 	return "Replicated"
 }

@@ -32,6 +32,8 @@ func commands() []command {
 		{"dfsadmin", "administer a cluster: -report, -safemode, -saveNamespace, ...", runDFSAdmin},
 		{"minicluster", "run a whole cluster in this process: fs minicluster --help", runMinicluster},
 		{"bench", "measure an HDFS, this one or another: bench namenode", runBench},
+		{"oiv", "print or check an image or a block meta file: fs oiv -i FILE -p text|json|xml|stats|check", runOIV},
+		{"oev", "print or check an edit log segment, likewise", runOEV},
 		{"version", "print the version", runVersion},
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -194,9 +195,12 @@ func (inv *invocation) append(dst *item, items []*item, stdin, newBlock bool) (e
 	for _, src := range items {
 		in, err := os.Open(src.path)
 		if err != nil {
-			return errors.New(src.path + openReason(err))
+			return openError(src.path, err)
 		}
 		_, err = io.CopyBuffer(struct{ io.Writer }{out}, plainReader{inv.ctx, in}, buf)
+		if errors.Is(err, syscall.EISDIR) {
+			err = errors.New("Is a directory")
+		}
 		if cerr := in.Close(); err == nil {
 			err = cerr
 		}

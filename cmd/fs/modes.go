@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"regexp"
-	"strconv"
 	"strings"
 
 	"redoubt/dfs"
@@ -14,7 +13,7 @@ var chmodCmd = &shellCmd{
 	help: "Changes permissions. MODE is [ugoa]+[+-=][rwxXt], OCTALMODE three digits or four with the sticky bit.\n" +
 		"  -R  everything below too",
 	setup: func(inv *invocation, args []string) ([]string, error) {
-		f := flags{min: 2, max: -1, names: []string{"R"}}
+		f := flags{min: 2, max: -1, names: []string{"R"}, lenient: true}
 		args, err := f.parse(args)
 		if err != nil {
 			return nil, err
@@ -42,111 +41,114 @@ func changing(what string, it *item, err error) error {
 	return fmt.Errorf("changing %s of '%s': %s", what, it, message(err))
 }
 
-// modeChange is a parsed mode argument.
+// modeChange is a parsed mode argument: what becomes of each of the four octal digits,
+// in the order sticky, user, group, others.
 type modeChange struct {
-	octal  bool
-	value  dfs.Mode
-	sticky bool // the octal form had a fourth digit
-	steps  []modeStep
+	octal bool
+	parts [4]modePart
 }
 
-// modeStep is one "who operation what".
-type modeStep struct {
-	who  dfs.Mode // the nine bits that may change
-	op   byte
-	bits dfs.Mode // rwx for each of who
-	exec bool     // X
-	t    bool
+// modePart is the change of one octal digit.
+type modePart struct {
+	op   byte // + - =
+	bits dfs.Mode
+	exec bool // X
 }
 
 var (
 	octalMode    = regexp.MustCompile(`^\s*[+]?([01]?)([0-7]{3})\s*$`)
 	symbolicMode = regexp.MustCompile(`^\s*([ugoa]*)([+=-]+)([rwxXt]+)\s*$`)
+	umaskPart    = regexp.MustCompile(`^\s*([ugoa]*)([+=-]+)([rwx]*)\s*$`)
 )
 
 func parseModeChange(s string) (*modeChange, error) {
-	bad := usagef("chmod : mode '%s' does not match the expected pattern.", s)
-	if m := octalMode.FindStringSubmatch(s); m != nil {
-		v, err := strconv.ParseUint(m[1]+m[2], 8, 16)
-		if err != nil {
-			return nil, bad
-		}
-		return &modeChange{octal: true, value: dfs.Mode(v), sticky: m[1] != ""}, nil
+	if c := parseMode(s, symbolicMode); c != nil {
+		return c, nil
 	}
-	c := &modeChange{}
-	for _, part := range strings.Split(s, ",") {
-		m := symbolicMode.FindStringSubmatch(part)
-		if m == nil {
-			return nil, bad
-		}
-		c.steps = append(c.steps, parseModeStep(m[1], m[2][len(m[2])-1], m[3]))
-	}
-	return c, nil
+	return nil, usagef("chmod : mode '%s' does not match the expected pattern.", s)
 }
 
-func parseModeStep(who string, op byte, what string) modeStep {
-	step := modeStep{op: op}
-	if who == "" {
-		who = "a"
+// parseMode reads octal digits or symbolic parts; nil if it is neither.
+func parseMode(s string, symbolic *regexp.Regexp) *modeChange {
+	c := &modeChange{}
+	for i := range c.parts {
+		c.parts[i].op = '+'
 	}
-	for _, w := range who {
-		switch w {
-		case 'u':
-			step.who |= 0o700
-		case 'g':
-			step.who |= 0o070
-		case 'o':
-			step.who |= 0o007
-		case 'a':
-			step.who |= 0o777
+	if m := octalMode.FindStringSubmatch(s); m != nil {
+		c.octal = true
+		c.parts[0] = modePart{op: '='}
+		if m[1] != "" {
+			c.parts[0].bits = dfs.Mode(m[1][0] - '0')
 		}
+		for i := range 3 {
+			c.parts[1+i] = modePart{op: '=', bits: dfs.Mode(m[2][i] - '0')}
+		}
+		return c
 	}
+	for _, part := range strings.Split(s, ",") {
+		m := symbolic.FindStringSubmatch(part)
+		if m == nil {
+			return nil
+		}
+		c.add(m[1], m[2][len(m[2])-1], m[3])
+	}
+	return c
+}
+
+// add applies one "who operation what"; a later one for the same digit replaces it.
+func (c *modeChange) add(who string, op byte, what string) {
+	p := modePart{op: op}
+	sticky := false
 	for _, w := range what {
 		switch w {
 		case 'r':
-			step.bits |= 0o444
+			p.bits |= 4
 		case 'w':
-			step.bits |= 0o222
+			p.bits |= 2
 		case 'x':
-			step.bits |= 0o111
+			p.bits |= 1
 		case 'X':
-			step.exec = true
+			p.bits |= 1
+			p.exec = true
 		case 't':
-			step.t = true
+			sticky = true
 		}
 	}
-	return step
+	all := who == "" || strings.Contains(who, "a")
+	if all || strings.Contains(who, "u") {
+		c.parts[1] = p
+	}
+	if all || strings.Contains(who, "g") {
+		c.parts[2] = p
+	}
+	if all || strings.Contains(who, "o") {
+		c.parts[3] = p
+		c.parts[0] = modePart{op: op}
+		if sticky {
+			c.parts[0].bits = 1
+		}
+	}
 }
 
 // apply gives the mode that m becomes.
 func (c *modeChange) apply(m dfs.Mode, dir bool) dfs.Mode {
-	if c.octal {
-		return c.value
-	}
-	for _, s := range c.steps {
-		bits := s.bits & s.who
-		if s.exec && (dir || m&0o111 != 0) {
-			bits |= 0o111 & s.who
-		}
-		switch s.op {
+	executable := dir || m&0o111 != 0
+	var out dfs.Mode
+	for i, p := range c.parts {
+		old := m >> (3 * (3 - i)) & 7
+		bits := p.bits
+		switch p.op {
 		case '+':
-			m |= bits
-			if s.t {
-				m |= dfs.Sticky
-			}
+			bits |= old
 		case '-':
-			m &^= bits
-			if s.t {
-				m &^= dfs.Sticky
-			}
-		case '=':
-			m = m&^s.who | bits
-			if s.t {
-				m |= dfs.Sticky
-			}
+			bits = old &^ bits
 		}
+		if p.exec && !executable && bits&1 != 0 && old&1 == 0 {
+			bits &^= 1
+		}
+		out |= bits << (3 * (3 - i))
 	}
-	return m
+	return out
 }
 
 const namePattern = `[-_./@a-zA-Z0-9]`

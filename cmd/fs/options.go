@@ -11,6 +11,7 @@ type flags struct {
 	min, max int      // number of paths; max < 0 is any
 	names    []string // options without a value
 	valued   []string // options with a value
+	lenient  bool     // an unknown option is a path
 
 	given  map[string]bool
 	values map[string]string
@@ -19,6 +20,7 @@ type flags struct {
 // parse takes the options out of args and returns what is left.
 func (f *flags) parse(args []string) ([]string, error) {
 	f.given, f.values = map[string]bool{}, map[string]string{}
+	var kept []string
 	for len(args) > 0 {
 		arg := args[0]
 		if !strings.HasPrefix(arg, "-") || arg == "-" {
@@ -40,9 +42,14 @@ func (f *flags) parse(args []string) ([]string, error) {
 				}
 				args = args[1:]
 			}
+		case f.lenient:
+			kept, args = append(kept, arg), args[1:]
 		default:
 			return nil, usagef("Illegal option %s", arg)
 		}
+	}
+	if len(kept) > 0 {
+		args = append(kept, args...)
 	}
 	if len(args) < f.min {
 		return nil, usagef("Not enough arguments: expected %d but got %d", f.min, len(args))

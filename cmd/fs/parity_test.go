@@ -215,6 +215,7 @@ func (s *paritySide) reset(t *testing.T) {
 
 var (
 	parityLog     = regexp.MustCompile(`(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ (WARN|INFO|ERROR) .*\n((\tat |Caused by|\t\.\.\.|java\.|org\.apache).*\n)*`)
+	parityStack   = regexp.MustCompile(`(?m)^\tat .*\n|^\n`)
 	parityUsage   = regexp.MustCompile(`(?ms)^Usage: .*`)
 	parityMS      = regexp.MustCompile(`\b1[5-9]\d{11}\b`)
 	paritySeconds = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`)
@@ -223,6 +224,7 @@ var (
 
 func (s *paritySide) normal(text string) string {
 	text = parityLog.ReplaceAllString(text, "")
+	text = parityStack.ReplaceAllString(text, "")
 	text = parityUsage.ReplaceAllString(text, "Usage")
 	text = paritySeconds.ReplaceAllString(text, "SECONDS")
 	text = parityMinutes.ReplaceAllString(text, "MINUTES")

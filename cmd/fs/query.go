@@ -26,10 +26,10 @@ var statCmd = &shellCmd{
 		inv.recursive = f.given["R"]
 		format := "%y"
 		if strings.Contains(args[0], "%") {
-			format, args = args[0], args[1:]
-		}
-		if len(args) == 0 {
-			args = []string{"."}
+			format = args[0]
+			if args, err = f.parse(args[1:]); err != nil {
+				return nil, err
+			}
 		}
 		inv.steps.path = func(it *item) error {
 			_, err := fmt.Fprintln(inv.out, formatStat(format, it))
@@ -43,11 +43,13 @@ func formatStat(format string, it *item) string {
 	st := it.stat
 	var b strings.Builder
 	for i := 0; i < len(format); i++ {
-		if format[i] != '%' || i+1 >= len(format) {
+		if format[i] != '%' {
 			b.WriteByte(format[i])
 			continue
 		}
-		i++
+		if i++; i == len(format) {
+			break
+		}
 		switch format[i] {
 		case 'a':
 			fmt.Fprintf(&b, "%o", st.Mode)
@@ -160,14 +162,17 @@ func (inv *invocation) access(it *item, want dfs.Access) (bool, error) {
 
 func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
-// openReason is the operating system's reason in the form that Java appends it.
-func openReason(err error) string {
+// openError is how the shell shows that a local source can't be opened.
+func openError(path string, err error) error {
+	if isNotExist(err) {
+		return errors.New(path)
+	}
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
 		s := errno.Error()
-		return " (" + strings.ToUpper(s[:1]) + s[1:] + ")"
+		return errors.New(path + ": " + strings.ToUpper(s[:1]) + s[1:])
 	}
-	return ": " + err.Error()
+	return err
 }
 
 // javaShort parses a 16-bit number and fails with Java's words.
@@ -196,7 +201,7 @@ func (inv *invocation) waitForReplication(items []*item, want int) error {
 		}
 		fmt.Fprintf(inv.out, "Waiting for %s ...", it)
 		inv.out.Flush()
-		for warned := false; ; {
+		for round, warned := 0, false; ; round++ {
 			counts, err := l.replicas(inv.ctx, it.path)
 			if err != nil {
 				return err
@@ -210,15 +215,17 @@ func (inv *invocation) waitForReplication(items []*item, want int) error {
 				break
 			}
 			if extra && !warned {
-				fmt.Fprint(inv.out, "\nWARNING: the waiting time may be long for DECREASING the number of replications.")
+				fmt.Fprint(inv.out, "\nWARNING: the waiting time may be long for DECREASING the number of replications.\n")
 				warned = true
 			}
-			fmt.Fprint(inv.out, ".")
-			inv.out.Flush()
+			if round%10 == 0 {
+				fmt.Fprint(inv.out, ".")
+				inv.out.Flush()
+			}
 			select {
 			case <-inv.ctx.Done():
 				return inv.ctx.Err()
-			case <-time.After(10 * time.Second / 10):
+			case <-time.After(time.Second):
 			}
 		}
 		fmt.Fprintln(inv.out, " done")
@@ -304,20 +311,24 @@ var concatCmd = &shellCmd{
 	name: "concat", args: "<target path> <src path> <src path> ...",
 	help: "Moves the blocks of the sources to the end of the target; the sources are gone then.",
 	setup: func(inv *invocation, args []string) ([]string, error) {
-		f := flags{min: 1, max: -1}
+		f := flags{max: -1}
 		args, err := f.parse(args)
 		inv.steps.arguments = func(items []*item) error {
+			if len(items) < 1 {
+				return errors.New("Target path not specified. <target path> <src path> <src path> ...")
+			}
 			if len(items) < 3 {
 				return errors.New("The number of source paths is less than 2. <target path> <src path> <src path> ...")
 			}
 			target := items[0]
 			var sources []string
-			for _, it := range items {
-				if it.stat == nil {
-					return notFound(it.String())
-				}
+			if !target.isFile() {
+				return fmt.Errorf("Target path %s does not exist or is not file.", target.full())
 			}
 			for _, it := range items[1:] {
+				if !it.isFile() {
+					return fmt.Errorf("%s does not exist or is not file.", it.full())
+				}
 				sources = append(sources, it.path)
 			}
 			t, ok := target.fs.(truncater)

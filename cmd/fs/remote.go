@@ -79,16 +79,16 @@ func openClient(e *env, authority string) (*client.Client, error) {
 	return client.Open(cfg)
 }
 
-// parseUmask reads an octal or symbolic umask.
+// parseUmask reads an octal umask or a symbolic list of what stays allowed.
 func parseUmask(s string) (dfs.Mode, error) {
-	change, err := parseModeChange(s)
-	if err != nil {
+	c := parseMode(s, umaskPart)
+	switch {
+	case c == nil:
 		return 0, fmt.Errorf("fs.permissions.umask-mode: %q is not a umask", s)
+	case c.octal:
+		return c.apply(0, false) & 0o777, nil
 	}
-	if change.octal {
-		return change.value, nil
-	}
-	return 0o777 &^ change.apply(0, false), nil
+	return 0o777 &^ c.apply(0, false), nil
 }
 
 func (r *remoteFS) uri() string  { return r.name }
@@ -207,4 +207,9 @@ func (r *remoteFS) isClosed(ctx context.Context, path string) (bool, error) {
 
 func (r *remoteFS) concat(ctx context.Context, target string, sources []string) error {
 	return r.c.Concat(ctx, target, sources)
+}
+
+// typeQuotas gives quota and use by storage type, for the types that have a quota.
+func (r *remoteFS) typeQuotas(ctx context.Context, path string) (map[dfs.StorageType]client.TypeQuota, error) {
+	return r.c.TypeQuotas(ctx, path)
 }

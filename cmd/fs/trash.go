@@ -36,7 +36,7 @@ func (inv *invocation) toTrash(it *item) (bool, error) {
 		return false, nil
 	}
 	if strings.HasPrefix(root+"/", strings.TrimSuffix(it.path, "/")+"/") {
-		return false, fmt.Errorf("Cannot move %q to the trash, as it contains the trash", it.full())
+		return false, fmt.Errorf("Cannot move %q to the trash, as it contains the trash. Consider using -skipTrash option", it.full())
 	}
 	dir := root + "/Current" + parentPath(it.path)
 	target := path.Join(dir, baseName(it.path))
@@ -95,11 +95,8 @@ var expungeCmd = &shellCmd{
 		"  -immediate  remove all trash now\n  -fs  the file system whose trash it is",
 	setup: func(inv *invocation, args []string) ([]string, error) {
 		f := flags{max: 1, names: []string{"immediate"}, valued: []string{"fs"}}
-		args, err := f.parse(args)
+		_, err := f.parse(args)
 		inv.steps.arguments = func([]*item) error { return inv.expunge(f.values["fs"], f.given["immediate"]) }
-		if err == nil && len(args) > 0 {
-			return nil, usagef("Too many arguments: expected 0 but got %d", len(args))
-		}
 		return nil, err
 	},
 }
