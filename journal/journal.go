@@ -187,7 +187,7 @@ func (j *Journal) Propose(ctx context.Context, rec []byte) (result any, txid dfs
 	if err := checkRecord(rec); err != nil {
 		return nil, 0, err
 	}
-	p := proposals.Get().(*proposal)
+	p := j.queue.pool.Get().(*proposal)
 	p.rec = rec
 	if err := j.queue.push(ctx, p); err != nil {
 		p.recycle()
@@ -215,7 +215,7 @@ func (j *Journal) Propose(ctx context.Context, rec []byte) (result any, txid dfs
 func (j *Journal) ProposeFunc(rec []byte, done func(result any, txid dfs.TxID, err error)) {
 	err := checkRecord(rec)
 	if err == nil {
-		p := proposals.Get().(*proposal)
+		p := j.queue.pool.Get().(*proposal)
 		p.rec, p.done = rec, done
 		if err = j.queue.push(nil, p); err != nil {
 			p.recycle()

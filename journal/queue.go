@@ -16,6 +16,7 @@ const (
 
 // proposal is one record on its way. Exactly one of done and wake is set.
 type proposal struct {
+	home   *queue // whose pool it belongs to
 	rec    []byte
 	done   func(result any, txid dfs.TxID, err error)
 	wake   chan struct{} // capacity 1
@@ -37,15 +38,17 @@ func (p *proposal) finish() {
 
 // recycle gives p back once nobody else holds it.
 func (p *proposal) recycle() {
-	*p = proposal{wake: p.wake}
-	proposals.Put(p)
+	q := p.home
+	*p = proposal{home: q, wake: p.wake}
+	q.pool.Put(p)
 }
-
-var proposals = sync.Pool{New: func() any { return &proposal{wake: make(chan struct{}, 1)} }}
 
 // queue holds what waits for the committer.
 type queue struct {
 	wake chan struct{} // capacity 1: there is something to take
+	// pool holds proposals for reuse. It is not shared between journals, so that each can
+	// live in a synctest bubble of its own: a channel belongs to the bubble it was made in.
+	pool sync.Pool
 
 	mu       sync.Mutex
 	room     sync.Cond // signalled when waiting shrinks or closed is set
@@ -57,6 +60,7 @@ type queue struct {
 
 func newQueue() *queue {
 	q := &queue{wake: make(chan struct{}, 1)}
+	q.pool.New = func() any { return &proposal{home: q, wake: make(chan struct{}, 1)} }
 	q.room.L = &q.mu
 	return q
 }
