@@ -7,10 +7,9 @@ const (
 	pageSize = 1 << pageBits // records
 )
 
-// page is a run of records. Its epoch tells whether a snapshot may hold it.
+// page is a run of records; its size is a whole number of the allocator's pages.
 type page[T any] struct {
-	epoch uint32
-	rec   [pageSize]T
+	rec [pageSize]T
 }
 
 // pages is an array of records of fixed size, addressed by slot; slot 0 is never used.
@@ -18,6 +17,7 @@ type page[T any] struct {
 // for reading only and is out of date after an edit of the same page.
 type pages[T any] struct {
 	list  []*page[T]
+	made  []uint32 // by page: the epoch it was made in; from an earlier one snapshots may hold it
 	epoch uint32
 	held  int // snapshots
 	next  uint32
@@ -27,22 +27,27 @@ type pages[T any] struct {
 func (p *pages[T]) at(i uint32) *T { return &p.list[i>>pageBits].rec[i&(pageSize-1)] }
 
 func (p *pages[T]) edit(i uint32) *T {
-	pg := p.list[i>>pageBits]
-	if pg.epoch != p.epoch {
-		pg = p.own(i >> pageBits)
+	if p.made[i>>pageBits] != p.epoch {
+		p.own(i >> pageBits)
 	}
-	return &pg.rec[i&(pageSize-1)]
+	return &p.list[i>>pageBits].rec[i&(pageSize-1)]
 }
 
-func (p *pages[T]) own(n uint32) *page[T] {
-	pg := p.list[n]
+func (p *pages[T]) own(n uint32) {
 	if p.held > 0 {
-		c := *pg
-		pg = &c
-		p.list[n] = pg
+		c := new(page[T])
+		*c = *p.list[n]
+		p.list[n] = c
 	}
-	pg.epoch = p.epoch
-	return pg
+	p.made[n] = p.epoch
+}
+
+// adopt appends pages that nobody else has.
+func (p *pages[T]) adopt(list ...*page[T]) {
+	p.list = append(p.list, list...)
+	for range list {
+		p.made = append(p.made, p.epoch)
+	}
 }
 
 // alloc gives a slot whose record is zero.
@@ -57,7 +62,7 @@ func (p *pages[T]) alloc() uint32 {
 	}
 	i := p.next
 	if i>>pageBits >= uint32(len(p.list)) {
-		p.list = append(p.list, &page[T]{epoch: p.epoch})
+		p.adopt(new(page[T]))
 	}
 	p.next++
 	return i
@@ -90,14 +95,14 @@ const (
 )
 
 type namePage struct {
-	epoch uint32
-	b     [nameUnits * nameUnit]byte
+	b [nameUnits * nameUnit]byte
 }
 
 // arena holds the bytes of names. A name lies within one page; freed places are used
 // again for names of the same number of units.
 type arena struct {
 	list  []*namePage
+	made  []uint32 // as in pages
 	epoch uint32
 	held  int
 	next  uint32 // first unit that was never used
@@ -134,7 +139,7 @@ func (a *arena) place(n uint32) uint32 {
 	at := a.next
 	a.next += n
 	if at>>nameBits >= uint32(len(a.list)) {
-		a.list = append(a.list, &namePage{epoch: a.epoch})
+		a.list, a.made = append(a.list, new(namePage)), append(a.made, a.epoch)
 	}
 	return at
 }
@@ -145,16 +150,15 @@ func (a *arena) put(name string) uint32 {
 		return 0
 	}
 	ref := a.place(units(len(name)))
-	pg := a.list[ref>>nameBits]
-	if pg.epoch != a.epoch {
+	if k := ref >> nameBits; a.made[k] != a.epoch {
 		if a.held > 0 {
-			c := *pg
-			pg = &c
-			a.list[ref>>nameBits] = pg
+			c := new(namePage)
+			*c = *a.list[k]
+			a.list[k] = c
 		}
-		pg.epoch = a.epoch
+		a.made[k] = a.epoch
 	}
-	copy(pg.b[int(ref&(nameUnits-1))*nameUnit:], name)
+	copy(a.list[ref>>nameBits].b[int(ref&(nameUnits-1))*nameUnit:], name)
 	return ref
 }
 

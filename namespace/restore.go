@@ -280,9 +280,10 @@ func (s *State) stitch(parts []*part) error {
 func (s *State) adopt(p *part) uint32 {
 	base, baseB := uint32(len(s.inodes.list))<<pageBits, uint32(len(s.blocks.list))<<pageBits
 	baseN := uint32(len(s.arena.list)) << nameBits
-	s.inodes.list = append(s.inodes.list, p.inodes...)
-	s.blocks.list = append(s.blocks.list, p.blocks...)
+	s.inodes.adopt(p.inodes...)
+	s.blocks.adopt(p.blocks...)
 	s.arena.list = append(s.arena.list, p.names...)
+	s.arena.made = append(s.arena.made, make([]uint32, len(p.names))...)
 	s.inodes.next, s.blocks.next = uint32(len(s.inodes.list))<<pageBits, uint32(len(s.blocks.list))<<pageBits
 	s.arena.next = uint32(len(s.arena.list)) << nameBits
 	if left := s.arena.next - baseN - p.nextN; len(p.names) > 0 && left > 0 {
