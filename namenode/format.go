@@ -10,6 +10,7 @@ import (
 
 	"redoubt/dfs"
 	"redoubt/journal"
+	"redoubt/namespace"
 	"redoubt/vfs"
 )
 
@@ -21,8 +22,19 @@ func Format(fs vfs.FS, dirs []string, clusterID string, force bool) (dfs.Cluster
 	if strings.ContainsAny(clusterID, " \t/\\=") {
 		return cluster, fmt.Errorf("namenode: cluster id %q holds a blank, slash, backslash or equals sign", clusterID)
 	}
-	return cluster, journal.Format(fs, dirs, cluster, force)
+	// The root's times must be the same at every start, so they come from the image. Its
+	// owner is set by whoever starts the name node first.
+	root := namespace.New(namespace.Options{Mode: 0o755, Time: time.Now().UnixMilli()})
+	return cluster, journal.FormatState(fs, dirs, cluster, &unshared{root.Snapshot(), root}, force)
 }
+
+// unshared is a snapshot of a state that nobody else uses.
+type unshared struct {
+	*namespace.Snapshot
+	state *namespace.State
+}
+
+func (u *unshared) Release() { u.state.Release(u.Snapshot) }
 
 // NewCluster makes up the identity of a cluster; clusterID "" means a random one. The
 // pool id has HDFS's form BP-<random>-<address>-<ms>; tools cut it at the dashes.

@@ -115,7 +115,10 @@ func (r *request) refuseRename(src, dst string, legacy bool) (refused bool, err 
 		}
 		return true, &dfs.Error{Kind: kind, Path: src, Msg: msg}
 	}
+	same := target(d)
 	switch {
+	case legacy && same != nil && target(s) != nil && same.ID == target(s).ID && same.IsDir():
+		return true, nil // it would have to go into itself
 	case target(s) == nil:
 		return fail(dfs.NotFound, "rename source "+src+" is not found.")
 	case len(s.Names) == 0:
