@@ -56,7 +56,7 @@ type Call struct {
 
 var callPool = sync.Pool{New: func() any { return new(Call) }}
 
-const keepScratch = 64 << 10 // bytes of a call's buffers that are worth keeping
+const keepScratch = 256 << 10 // bytes of a buffer that is worth keeping with a call; a full listing fits
 
 // Context ends when the connection or the server does.
 func (c *Call) Context() context.Context { return c.conn.ctx }
