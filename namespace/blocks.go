@@ -33,7 +33,7 @@ func (s *State) before(b uint32) uint32 {
 func (s *State) appendBlock(file uint32, id, stamp uint64, size int64, state BlockState) uint32 {
 	i := s.blocks.alloc()
 	b := s.blocks.edit(i)
-	b.id, b.file, b.next = id, file, i
+	b.low, b.file, b.next = id, file, i
 	b.set(stamp, size, state)
 	s.byBlock.set(id, i)
 	s.link(file, i)
@@ -54,7 +54,7 @@ func (s *State) link(file, i uint32) {
 		b.next = i
 	}
 	in.count++
-	in.size += b.size
+	in.size += b.size()
 	s.setLast(file, i)
 	s.sum.add(s.blockSum(b, true))
 }
@@ -64,8 +64,8 @@ func (s *State) change(i uint32, stamp uint64, size int64, state BlockState) {
 	b := s.blocks.edit(i)
 	in := s.inodes.at(b.file)
 	last := s.last(in) == i
-	if b.size != size {
-		s.inodes.edit(b.file).size += size - b.size
+	if b.size() != size {
+		s.inodes.edit(b.file).size += size - b.size()
 	}
 	s.sum.sub(s.blockSum(b, last))
 	b.set(stamp, size, state)
@@ -88,8 +88,8 @@ func (s *State) dropTail(file uint32, keep int, dst []dfs.Block) []dfs.Block {
 		b := s.blocks.at(i)
 		dst = append(dst, b.public())
 		in.count--
-		in.size -= b.size
-		s.byBlock.set(b.id, 0)
+		in.size -= b.size()
+		s.byBlock.set(b.id(), 0)
 		s.blocks.drop(i)
 	}
 	if keep == 0 {
@@ -128,7 +128,7 @@ func (s *State) dropBlocks(in *inode, dst []dfs.Block) []dfs.Block {
 		return true
 	})
 	s.eachBlock(in, func(i uint32) bool {
-		s.byBlock.set(s.blocks.at(i).id, 0)
+		s.byBlock.set(s.blocks.at(i).id(), 0)
 		s.blocks.drop(i)
 		return true
 	})
@@ -205,7 +205,7 @@ func (s *State) space(file uint32) int64 {
 	size := in.size
 	if last := s.last(in); last != 0 {
 		if b := s.blocks.at(last); b.state() < BlockCommitted {
-			size += in.blockSize() - b.size
+			size += in.blockSize() - b.size()
 		}
 	}
 	return size * int64(in.replication())

@@ -114,13 +114,13 @@ func (k *checker) file(i uint32, in *inode) error {
 	s.eachBlock(in, func(b uint32) bool {
 		bl := s.blocks.at(b)
 		n++
-		size += bl.size
-		if bl.file != i || bl.id == 0 || s.byBlock.get(bl.id) != b {
-			fault = fmt.Errorf("block %d is not its own or not found", bl.id)
+		size += bl.size()
+		if bl.file != i || bl.id() == 0 || s.byBlock.get(bl.id()) != b {
+			fault = fmt.Errorf("block %d is not its own or not found", bl.id())
 			return false
 		}
 		if !in.has(flagOpen) && bl.state() != BlockCompleted {
-			fault = fmt.Errorf("closed, but block %d is %s", bl.id, bl.state())
+			fault = fmt.Errorf("closed, but block %d is %s", bl.id(), bl.state())
 		}
 		k.sum.add(s.blockSum(bl, b == last))
 		return n <= in.count

@@ -118,14 +118,14 @@ func (s *State) attrs(in *inode) sum {
 func (s *State) blockSum(b *block, last bool) sum {
 	var next uint64
 	if !last {
-		next = s.blocks.at(b.next).id
+		next = s.blocks.at(b.next).id()
 	}
 	return linkedSum(b, s.inodes.at(b.file).id, next)
 }
 
 // linkedSum is the digest of a block before the block next of its file, 0 for none.
 func linkedSum(b *block, file, next uint64) sum {
-	return hash6(tagBlock, b.id, file, b.stamp, uint64(b.size), next, 0)
+	return hash6(tagBlock, b.id(), file, b.genStamp(), b.high, next, 0)
 }
 
 func (s *State) writerSum(w *writer) sum {

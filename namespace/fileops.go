@@ -55,7 +55,7 @@ type allocation struct {
 }
 
 func same(b *block, want *dfs.Block) bool {
-	return b.id == uint64(want.ID) && b.genStamp() == uint64(want.GenStamp)
+	return b.id() == uint64(want.ID) && b.genStamp() == uint64(want.GenStamp)
 }
 
 func (s *State) checkAddBlock(o *AddBlock) (a allocation, err error) {
@@ -74,11 +74,11 @@ func (s *State) checkAddBlock(o *AddBlock) (a allocation, err error) {
 	b := s.blocks.at(a.last)
 	switch {
 	case !none && same(b, &o.Previous):
-	case none && b.size >= in.blockSize() && b.state() == BlockCompleted:
+	case none && b.size() >= in.blockSize() && b.state() == BlockCompleted:
 		a.last = 0 // appending after a full block
 	case none && in.count == 1, !none && in.count > 1 && same(s.blocks.at(s.before(a.last)), &o.Previous):
-		if b.size != 0 || b.state() == BlockCompleted {
-			return a, dfs.Errorf(dfs.Other, "Request looked like a retry to allocate block %s but it already contains %d bytes", b.public(), b.size)
+		if b.size() != 0 || b.state() == BlockCompleted {
+			return a, dfs.Errorf(dfs.Other, "Request looked like a retry to allocate block %s but it already contains %d bytes", b.public(), b.size())
 		}
 		a.retry = true
 		return a, nil
@@ -120,7 +120,7 @@ func (s *State) addBlock(o *AddBlock) (any, error) {
 	if a.retry {
 		b := s.blocks.at(a.last)
 		r.Block, r.Retried = b.public(), true
-		r.Offset = s.inodes.at(a.file).size - b.size
+		r.Offset = s.inodes.at(a.file).size - b.size()
 		return r, nil
 	}
 	s.spaced(a.file, func() {
@@ -186,9 +186,9 @@ func (s *State) checkUpdateBlocks(o *UpdateBlocks) (file, b uint32, err error) {
 		if b != last || have.state() != BlockUnderConstruction {
 			return 0, 0, dfs.Errorf(dfs.Other, "Unexpected BlockUCState: %s is %s but not UNDER_CONSTRUCTION", o.Block, have.state())
 		}
-		if uint64(o.Block.GenStamp) <= have.genStamp() || o.Block.Length < have.size || o.Old != 0 && uint64(o.Old) != have.genStamp() {
+		if uint64(o.Block.GenStamp) <= have.genStamp() || o.Block.Length < have.size() || o.Old != 0 && uint64(o.Old) != have.genStamp() {
 			return 0, 0, dfs.Errorf(dfs.Other, "Update %s (size=%d) to a smaller size block %s (size=%d)",
-				have.public(), have.size, o.Block, o.Block.Length)
+				have.public(), have.size(), o.Block, o.Block.Length)
 		}
 		if uint64(o.Block.GenStamp) >= s.nextStamp {
 			return 0, 0, dfs.Errorf(dfs.Other, "generation stamp of %s was never handed out", o.Block)
@@ -210,7 +210,7 @@ func (s *State) updateBlocks(o *UpdateBlocks) (any, error) {
 	}
 	b := s.blocks.at(i)
 	was := *b
-	stamp, size, state := b.genStamp(), b.size, b.state()
+	stamp, size, state := b.genStamp(), b.size(), b.state()
 	switch o.Action {
 	case BlockLength:
 		if state == BlockUnderConstruction {
@@ -228,7 +228,7 @@ func (s *State) updateBlocks(o *UpdateBlocks) (any, error) {
 	r := &BlockChange{File: o.File}
 	s.spaced(file, func() { s.change(i, stamp, size, state) })
 	b = s.blocks.at(i)
-	r.Block, r.Changed = b.public(), b.stamp != was.stamp || b.size != was.size
+	r.Block, r.Changed = b.public(), b.genStamp() != was.genStamp() || b.size() != was.size()
 	return r, nil
 }
 
@@ -292,7 +292,7 @@ func (s *State) closeFile(o *Close) (any, error) {
 func (s *State) finish(file uint32, time int64) {
 	s.eachBlock(s.inodes.at(file), func(i uint32) bool {
 		if b := s.blocks.at(i); b.state() != BlockCompleted {
-			s.change(i, b.genStamp(), b.size, BlockCompleted)
+			s.change(i, b.genStamp(), b.size(), BlockCompleted)
 		}
 		return true
 	})

@@ -23,10 +23,9 @@ type inode struct {
 }
 
 const (
-	lowBits  = 1<<24 - 1
-	maxTime  = 1<<48 - 1 // ms
-	maxBlock = 1<<47 - 1 // bytes of a block
-	typeBit  = 12
+	lowBits = 1<<24 - 1
+	maxTime = 1<<48 - 1 // ms
+	typeBit = 12
 
 	flagOpen     = 1 << 24 // being written: tail is a writer
 	flagACL      = 1 << 25
@@ -68,27 +67,33 @@ func (in *inode) setFlag(flag uint32, on bool) {
 // clampTime brings an op's time into what an inode can hold.
 func clampTime(t int64) int64 { return min(max(t, 0), maxTime) }
 
-// block is one block in memory: 32 bytes. The blocks of a file are a ring: the last
-// one's next is the first.
+// block is one block in memory: 24 bytes. The blocks of a file are a ring: the last
+// one's next is the first. A zero id marks a free slot.
 type block struct {
-	id    uint64
-	stamp uint64 // 56 bits; above: state
-	size  int64
-	file  uint32 // inode slot
-	next  uint32
+	low  uint64 // id, 40 bits; above: the stamp's low 24
+	high uint64 // the stamp's high 16 bits, 8 bits of state, 40 of length
+	file uint32 // inode slot
+	next uint32
 }
 
-const maxStamp = 1<<56 - 1
+const (
+	maxBlockID = 1<<40 - 1
+	maxStamp   = 1<<40 - 1
+	maxBlock   = 1<<40 - 1 // bytes of a block
+)
 
-func (b *block) state() BlockState { return BlockState(b.stamp >> 56) }
-func (b *block) genStamp() uint64  { return b.stamp & maxStamp }
+func (b *block) id() uint64        { return b.low & maxBlockID }
+func (b *block) state() BlockState { return BlockState(b.high >> 40) }
+func (b *block) genStamp() uint64  { return b.low>>40 | b.high>>48<<24 }
+func (b *block) size() int64       { return int64(b.high & maxBlock) }
 
 func (b *block) set(stamp uint64, size int64, state BlockState) {
-	b.stamp, b.size = stamp&maxStamp|uint64(state)<<56, size
+	b.low = b.low&maxBlockID | stamp<<40
+	b.high = stamp>>24<<48 | uint64(state)<<40 | uint64(size)
 }
 
 func (b *block) public() dfs.Block {
-	return dfs.Block{ID: dfs.BlockID(b.id), GenStamp: dfs.GenStamp(b.genStamp()), Length: b.size}
+	return dfs.Block{ID: dfs.BlockID(b.id()), GenStamp: dfs.GenStamp(b.genStamp()), Length: b.size()}
 }
 
 // writer is the part of an inode that exists while the file is open.

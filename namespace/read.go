@@ -321,7 +321,7 @@ func (s *State) Blocks(dst []BlockInfo, file dfs.InodeID, offset, length int64) 
 		if at >= end {
 			return false
 		}
-		size := s.blocks.at(i).size
+		size := s.blocks.at(i).size()
 		if at+max(size, 1) > offset {
 			info := s.blockInfo(i)
 			info.Offset = at
@@ -358,7 +358,7 @@ func (s *State) PenultimateBlock(file dfs.InodeID) (b BlockInfo, ok bool) {
 	in := s.inodes.at(f)
 	last := s.last(in)
 	b = s.blockInfo(s.before(last))
-	b.Offset = in.size - s.blocks.at(last).size - b.Length
+	b.Offset = in.size - s.blocks.at(last).size() - b.Length
 	return b, true
 }
 
@@ -374,7 +374,7 @@ func (s *State) Block(id dfs.BlockID) (b BlockInfo, ok bool) {
 // EachBlock calls fn with every block, in no useful order, until it returns false.
 func (s *State) EachBlock(fn func(BlockInfo) bool) {
 	for i := uint32(1); i < s.blocks.next; i++ {
-		if s.blocks.at(i).id != 0 && !fn(s.blockInfo(i)) {
+		if s.blocks.at(i).id() != 0 && !fn(s.blockInfo(i)) {
 			return
 		}
 	}

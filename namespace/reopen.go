@@ -41,8 +41,8 @@ func (s *State) checkAppend(o *Append) (uint32, error) {
 	}
 	in := s.inodes.at(i)
 	if last := s.last(in); last != 0 && !o.NewBlock {
-		if b := s.blocks.at(last); b.size < in.blockSize() {
-			return i, s.verifyQuota(in.parent, 0, (in.blockSize()-b.size)*int64(in.replication()), 0)
+		if b := s.blocks.at(last); b.size() < in.blockSize() {
+			return i, s.verifyQuota(in.parent, 0, (in.blockSize()-b.size())*int64(in.replication()), 0)
 		}
 	}
 	return i, nil
@@ -58,8 +58,8 @@ func (s *State) append(o *Append) (any, error) {
 		s.open(i, o.Holder, o.Machine, 0)
 		in := s.inodes.at(i)
 		if last := s.last(in); last != 0 && !o.NewBlock {
-			if b := s.blocks.at(last); b.size < in.blockSize() {
-				s.change(last, b.genStamp(), b.size, BlockUnderConstruction)
+			if b := s.blocks.at(last); b.size() < in.blockSize() {
+				s.change(last, b.genStamp(), b.size(), BlockUnderConstruction)
 				info := s.blockInfo(last)
 				info.Offset = in.size - info.Length
 				r.Last = &info
@@ -121,7 +121,7 @@ func (s *State) truncate(o *Truncate) (any, error) {
 	if in.has(flagOpen) {
 		r.Done = false // the same truncate again
 		b := s.blocks.at(s.last(in))
-		r.Last, r.NewLength = b.public(), b.size
+		r.Last, r.NewLength = b.public(), b.size()
 		return r, nil
 	}
 	if in.size == o.Length {
@@ -143,7 +143,7 @@ func (s *State) cut(i uint32, o *Truncate, r *Truncated) {
 		if end >= o.Length {
 			return false
 		}
-		end += s.blocks.at(b).size
+		end += s.blocks.at(b).size()
 		keep++
 		return true
 	})

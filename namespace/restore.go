@@ -94,7 +94,7 @@ func (s *State) restoreMeta(src dfs.SectionSource) (meta Meta, err error) {
 		return meta, corrupt("%d meta records", seen)
 	case meta.Version != imageVersion:
 		return meta, corrupt("unsupported version %d", meta.Version)
-	case meta.Chunks == 0 || meta.Chunks > 1<<32/chunkSlots || meta.NextInode > maxID || meta.NextBlock > maxID || meta.NextStamp > maxStamp:
+	case meta.Chunks == 0 || meta.Chunks > 1<<32/chunkSlots || meta.NextInode > maxID || meta.NextBlock > maxBlockID || meta.NextStamp > maxStamp:
 		return meta, corrupt("impossible counters")
 	}
 	s.nextInode, s.nextBlock, s.nextStamp, s.authEpoch = meta.NextInode, meta.NextBlock, meta.NextStamp, meta.AuthEpoch
@@ -215,7 +215,7 @@ func (p *part) putBlocks(in *inode, file uint32, list []BlockRecord) error {
 			p.blocks = append(p.blocks, new(page[block]))
 		}
 		b := &p.blocks[p.nextB>>pageBits].rec[p.nextB&(pageSize-1)]
-		b.id, b.file, b.next = r.ID, file, p.nextB+1
+		b.low, b.file, b.next = r.ID, file, p.nextB+1
 		b.set(r.Stamp, r.Size, BlockState(r.State))
 		in.size += r.Size
 		in.count++
@@ -233,7 +233,7 @@ func (p *part) putBlocks(in *inode, file uint32, list []BlockRecord) error {
 }
 
 func (r *BlockRecord) check() error {
-	if r.ID == 0 || r.ID >= maxID || r.Stamp > maxStamp || r.Size < 0 || r.Size > maxBlock || r.State > uint8(BlockCompleted) {
+	if r.ID == 0 || r.ID > maxBlockID || r.Stamp > maxStamp || r.Size < 0 || r.Size > maxBlock || r.State > uint8(BlockCompleted) {
 		return corrupt("block %d has impossible fields", r.ID)
 	}
 	return nil
@@ -310,7 +310,7 @@ func (s *State) adopt(p *part) uint32 {
 		}
 	}
 	for i := uint32(0); i < p.nextB && len(p.blocks) > 0; i++ {
-		if b := s.blocks.at(baseB + i); b.id != 0 {
+		if b := s.blocks.at(baseB + i); b.id() != 0 {
 			b.file += base
 			b.next += baseB
 		}
@@ -324,11 +324,11 @@ func (s *State) adopt(p *part) uint32 {
 // indexParents resolves the parents and enters blocks and names.
 func (s *State) indexParents(parts []*part, bases []uint32) error {
 	for i := uint32(1); i < s.blocks.next; i++ {
-		if b := s.blocks.at(i); b.id != 0 {
-			if b.id >= s.nextBlock || s.byBlock.get(b.id) != 0 {
-				return corrupt("block %d twice, or never handed out", b.id)
+		if b := s.blocks.at(i); b.id() != 0 {
+			if b.id() >= s.nextBlock || s.byBlock.get(b.id()) != 0 {
+				return corrupt("block %d twice, or never handed out", b.id())
 			}
-			s.byBlock.set(b.id, i)
+			s.byBlock.set(b.id(), i)
 		}
 	}
 	var lastID uint64

@@ -193,7 +193,7 @@ func (n *Snapshot) record(rec *InodeRecord, i uint32) {
 			if len(blocks) == inlineBlocks {
 				return false
 			}
-			blocks = append(blocks, BlockRecord{b.id, b.genStamp(), b.size, uint8(b.state())})
+			blocks = append(blocks, BlockRecord{b.id(), b.genStamp(), b.size(), uint8(b.state())})
 			return true
 		})
 	}
@@ -228,7 +228,7 @@ func (n *Snapshot) writeBlocks(emit emitter) error {
 			if at++; at <= inlineBlocks {
 				return true
 			}
-			rec.Blocks = append(rec.Blocks, BlockRecord{b.id, b.genStamp(), b.size, uint8(b.state())})
+			rec.Blocks = append(rec.Blocks, BlockRecord{b.id(), b.genStamp(), b.size(), uint8(b.state())})
 			if len(rec.Blocks) == inlineBlocks || at == int(in.count) {
 				rec.code(&k.c)
 				rec.Blocks = rec.Blocks[:0]
