@@ -170,11 +170,22 @@ func (d *nameDir) blank(fs vfs.FS) (bool, error) {
 	return err == nil, err
 }
 
-// Format makes the name directories of a new cluster, with an image of the empty state
-// at TxID 0. A directory that holds anything already is refused unless force is set,
+// Format makes the name directories of a new cluster, with an image at TxID 0 that has no
+// section: it stands for the state of a machine that was just made. That state must be
+// the same at every start; one that isn't (a root directory with a time) takes
+// FormatState. A directory that holds anything already is refused unless force is set,
 // and then what it held is gone. Nothing is written before every directory was looked
 // at. VERSION is written last: a directory without it is not formatted.
-func Format(fs vfs.FS, dirs []string, cluster dfs.ClusterInfo, force bool) (err error) {
+func Format(fs vfs.FS, dirs []string, cluster dfs.ClusterInfo, force bool) error {
+	return FormatState(fs, dirs, cluster, nil, force)
+}
+
+// FormatState is Format with the image of a state to begin with. It releases state,
+// which may be nil.
+func FormatState(fs vfs.FS, dirs []string, cluster dfs.ClusterInfo, state Snapshot, force bool) (err error) {
+	if state != nil {
+		defer state.Release()
+	}
 	if err := validateDirs(dirs); err != nil {
 		return err
 	}
@@ -205,14 +216,14 @@ func Format(fs vfs.FS, dirs []string, cluster dfs.ClusterInfo, force bool) (err 
 		}
 	}
 	for _, d := range all {
-		if err := d.format(fs, cluster); err != nil {
+		if err := d.format(fs, cluster, state); err != nil {
 			return fmt.Errorf("journal: format name directory %s: %w", d.path, err)
 		}
 	}
 	return nil
 }
 
-func (d *nameDir) format(fs vfs.FS, cluster dfs.ClusterInfo) error {
+func (d *nameDir) format(fs vfs.FS, cluster dfs.ClusterInfo, state Snapshot) error {
 	entries, err := fs.ReadDir(d.cur)
 	if err != nil {
 		return err
@@ -231,7 +242,12 @@ func (d *nameDir) format(fs vfs.FS, cluster dfs.ClusterInfo) error {
 			return err
 		}
 	}
-	if _, err := fsimage.Write(fs, d.cur, fsimage.Info{Cluster: cluster}, nil, fsimage.WriteOptions{}); err != nil {
+	info := fsimage.Info{Cluster: cluster}
+	var sections []dfs.Section
+	if state != nil {
+		info.Digest, sections = state.Digest(), state.Sections()
+	}
+	if _, err := fsimage.Write(fs, d.cur, info, sections, fsimage.WriteOptions{}); err != nil {
 		return err
 	}
 	return d.writeVersion(fs, cluster)

@@ -423,3 +423,21 @@ func TestUndecodableRecordStops(t *testing.T) {
 	require.ErrorContains(t, err, "edits_inprogress_0000000000000000001")
 	require.True(t, dfs.Is(err, dfs.Corrupt))
 }
+
+// A machine that is made differently at each start begins from the state that was
+// formatted, not from its own.
+func TestFormatState(t *testing.T) {
+	fs := vfs.NewMem()
+	first := newMachine()
+	first.add(77)
+	snap := first.Snapshot()
+	require.NoError(t, FormatState(fs, []string{"/a"}, cluster, snap, false))
+	require.True(t, snap.(*frozen).released)
+	for range 2 {
+		m := newMachine()
+		m.add(uint64(1000 + len(m.list)))
+		j := open(t, options(fs, m, "/a"))
+		require.EqualValues(t, 77, m.list[0])
+		require.NoError(t, j.Close())
+	}
+}
