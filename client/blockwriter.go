@@ -24,7 +24,7 @@ type blockWriter struct {
 	acked  int64
 	seqno  int64
 	cur    *packet
-	failed []dfs.DatanodeID // not to be used again
+	failed []*dfs.DatanodeInfo // not to be used again
 	stage  datatransfer.Stage
 	repair int // repairs since the last progress
 }
@@ -47,7 +47,7 @@ func (w *Writer) pool() string {
 // nextBlock gets a new block and a pipeline to it. A pipeline that can't be set up is
 // given up and another one is asked for without the datanode that failed.
 func (w *Writer) nextBlock() error {
-	var exclude []dfs.DatanodeID
+	var exclude []*dfs.DatanodeInfo
 	var last error
 	for range w.c.cfg.Write.Retries + 1 {
 		located, err := w.addBlock(exclude)
@@ -71,14 +71,14 @@ func (w *Writer) nextBlock() error {
 			return err
 		}
 		if bad >= 0 && bad < len(b.nodes) {
-			exclude = append(exclude, b.nodes[bad].Node.DatanodeID)
+			exclude = append(exclude, b.nodes[bad].Node)
 		}
 	}
 	return &dfs.Error{Op: "write", Path: w.path, Kind: dfs.Unavailable, Msg: "Unable to create new block.", Err: last}
 }
 
 // addBlock asks for a block, again while the one before is not replicated yet.
-func (w *Writer) addBlock(exclude []dfs.DatanodeID) (*dfs.LocatedBlock, error) {
+func (w *Writer) addBlock(exclude []*dfs.DatanodeInfo) (*dfs.LocatedBlock, error) {
 	req := &hdfspb.AddBlockRequest{
 		Src: &w.path, ClientName: &w.c.holder, ExcludeNodes: nodeProtos(exclude), FileId: new(uint64(w.file)), FavoredNodes: w.favored,
 	}

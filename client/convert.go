@@ -78,13 +78,18 @@ func nonDFS(p *hdfspb.DatanodeInfo) int64 {
 	return max(0, int64(p.GetCapacity())-int64(p.GetDfsUsed())-int64(p.GetRemaining()))
 }
 
-func nodeProto(d dfs.DatanodeID) *hdfspb.DatanodeInfo {
-	return &hdfspb.DatanodeInfo{Id: nodeIDProto(d)}
+// nodeProto names a datanode with its rack, which Hadoop insists on.
+func nodeProto(d *dfs.DatanodeInfo) *hdfspb.DatanodeInfo {
+	location := d.Location
+	if location == "" {
+		location = "/default-rack"
+	}
+	return &hdfspb.DatanodeInfo{Id: nodeIDProto(d.DatanodeID), Location: &location}
 }
 
-func nodeProtos(ids []dfs.DatanodeID) []*hdfspb.DatanodeInfo {
-	out := make([]*hdfspb.DatanodeInfo, len(ids))
-	for i, d := range ids {
+func nodeProtos(nodes []*dfs.DatanodeInfo) []*hdfspb.DatanodeInfo {
+	out := make([]*hdfspb.DatanodeInfo, len(nodes))
+	for i, d := range nodes {
 		out[i] = nodeProto(d)
 	}
 	return out
@@ -112,7 +117,7 @@ func locatedProto(b *dfs.LocatedBlock, locs []dfs.ReplicaLoc) *hdfspb.LocatedBlo
 		BlockToken: &hdfspb.Token{Identifier: []byte{}, Password: []byte{}, Kind: new(""), Service: new("")},
 	}
 	for _, l := range locs {
-		out.Locs = append(out.Locs, nodeProto(l.Node.DatanodeID))
+		out.Locs = append(out.Locs, nodeProto(l.Node))
 		out.StorageIDs = append(out.StorageIDs, l.Storage)
 		out.StorageTypes = append(out.StorageTypes, hdfspb.StorageType(max(l.Type, dfs.StorageDisk)))
 	}

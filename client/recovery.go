@@ -128,7 +128,7 @@ func (b *blockWriter) without(bad int, cause error) error {
 	if bad < 0 {
 		return nil
 	}
-	b.failed = append(b.failed, b.nodes[bad].Node.DatanodeID)
+	b.failed = append(b.failed, b.nodes[bad].Node)
 	b.nodes = slices.Delete(slices.Clone(b.nodes), bad, bad+1)
 	if len(b.nodes) == 0 {
 		var names []string
@@ -166,10 +166,10 @@ func (b *blockWriter) wantsReplacement() bool {
 // replace asks for one more datanode and has a datanode of the pipeline copy its replica
 // there.
 func (b *blockWriter) replace() error {
-	existing := make([]dfs.DatanodeID, len(b.nodes))
+	existing := make([]*dfs.DatanodeInfo, len(b.nodes))
 	storages := make([]string, len(b.nodes))
 	for i, n := range b.nodes {
-		existing[i], storages[i] = n.Node.DatanodeID, n.Storage
+		existing[i], storages[i] = n.Node, n.Storage
 	}
 	block := b.ref.Block
 	block.Length = b.acked
@@ -183,7 +183,7 @@ func (b *blockWriter) replace() error {
 	}
 	located := locatedOf(resp.Block)
 	for i, loc := range located.Locs {
-		if slices.ContainsFunc(existing, func(d dfs.DatanodeID) bool { return d.UUID == loc.Node.UUID }) {
+		if slices.ContainsFunc(existing, func(d *dfs.DatanodeInfo) bool { return d.UUID == loc.Node.UUID }) {
 			continue
 		}
 		from := max(i-1, 0)
@@ -191,7 +191,7 @@ func (b *blockWriter) replace() error {
 			from = 0
 		}
 		if err := b.transfer(&b.nodes[from], &loc); err != nil {
-			b.failed = append(b.failed, loc.Node.DatanodeID)
+			b.failed = append(b.failed, loc.Node)
 			return err
 		}
 		b.nodes = slices.Insert(b.nodes, min(i, len(b.nodes)), loc)
