@@ -42,6 +42,7 @@ func commands() []command {
 		{"format", "make the name directories of a new cluster", runFormat},
 		{"run", "run the name node until it is interrupted", runRun},
 		{"checkpoint", "write an image of a stopped name node's state", runCheckpoint},
+		{"recover", "look at damaged name directories and choose what to do", runRecover},
 	}
 }
 
