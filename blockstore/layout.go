@@ -104,7 +104,7 @@ func parseName(name string) parsed {
 		rest, p.kind = ids, tailFile
 	}
 	id, err := strconv.ParseUint(rest, 10, 64)
-	if err != nil || id == 0 || rest[0] == '+' {
+	if err != nil || id == 0 || rest[0] == '0' {
 		return parsed{}
 	}
 	p.id = dfs.BlockID(id)
