@@ -296,10 +296,20 @@ func (r *Reader) trouble(err error) error {
 	if r.vol.failed() != nil || r.s.closed.Load() {
 		return err
 	}
-	if !r.s.markBad(r.x, err) && errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case r.s.markBad(r.x, err):
+	case errors.Is(err, fs.ErrNotExist):
 		return errMoved
+	case r.changed():
+		return illegal("Replica %v was cut or removed while it was read", r.x.Block)
 	}
 	return err
+}
+
+// changed says whether the replica is another one than was opened.
+func (r *Reader) changed() bool {
+	now, ok := r.s.Get(r.x.Block.ID)
+	return !ok || now.Block.GenStamp != r.x.Block.GenStamp || now.Block.Length < r.x.Block.Length
 }
 
 // markBad notes and reports damage of a finalized replica that is still the same.

@@ -213,6 +213,7 @@ func (s *Store) release(r *replica) {
 	r.mu.Lock()
 	if r.state == dfs.ReplicaFinalized && !r.gone && r.broken == nil {
 		r.gone = true
+		r.charged, r.promised = 0, 0 // the entry answers for the space now
 		delete(sh.active, r.id)
 		sh.final[r.id] = entry{stamp: r.stamp, length: r.received, vol: r.vol.index, bad: r.bad}
 	}
