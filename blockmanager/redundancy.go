@@ -12,7 +12,6 @@ const levelNone = -1
 // tally is what a block's replicas amount to.
 type tally struct {
 	live        int // good and in service, one a node
-	double      int // further ones on the same node
 	draining    int // good, on nodes being decommissioned or decommissioned
 	maintenance int // good, on nodes in or entering maintenance
 	corrupt     int
@@ -47,8 +46,7 @@ func (m *Manager) count(id dfs.BlockID, r *record) (t tally) {
 		case n.maintained():
 			t.maintenance++
 		case !n.alive:
-		case m.doubled(slots[:i], n):
-			t.double++
+		case m.doubled(slots[:i], n): // a second one on a node does not count
 		default:
 			t.live++
 			if first == nil {
@@ -154,7 +152,7 @@ func (m *Manager) evaluate(id dfs.BlockID) {
 		m.evaluate(id) // they are needed after all
 		return
 	}
-	if t.double > 0 || t.live > want {
+	if t.live > want {
 		m.dropExcess(id, r, f, t, nil)
 	}
 	if t.corrupt > 0 && (t.live >= want || t.live >= m.cfg.MinReplication && m.allStale(id)) && t.live > 0 {

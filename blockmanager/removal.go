@@ -54,10 +54,16 @@ func (m *Manager) keepExcess(id dfs.BlockID, r *record) (kept bool) {
 
 // dropCorrupt orders the removal of a block's damaged and stale replicas.
 func (m *Manager) dropCorrupt(id dfs.BlockID, r *record) {
-	if m.idle() {
+	f, ok := m.src.Block(id)
+	if m.idle() || !ok {
 		return
 	}
+	var buf scratch
+	all := m.table.all(buf[:0], r)
 	for _, b := range m.corrupt[id] {
+		if b.stamp == f.GenStamp && m.doubled(all, b.storage.node) {
+			continue // an order names the block, not the volume: it would cost the good one
+		}
 		if sl := m.table.find(r, b.storage.num); sl != nil && !b.storage.gone {
 			m.condemn(id, sl, b.stamp)
 		}
@@ -75,9 +81,8 @@ func (m *Manager) allStale(id dfs.BlockID) bool {
 	return true
 }
 
-// dropExcess chooses which replicas go when there are too many: second ones on a node
-// first, then of a medium that the policy does not ask for, from racks that keep another
-// one, from the fullest volume. hint, if not nil, goes before the others where racks
+// dropExcess chooses which replicas go when there are too many: from racks that keep
+// another one, of a medium that the policy does not ask for, from the fullest volume. hint, if not nil, goes before the others where racks
 // allow it.
 func (m *Manager) dropExcess(id dfs.BlockID, r *record, f Facts, t tally, hint *node) {
 	if m.idle() || t.unreported {
@@ -92,8 +97,7 @@ func (m *Manager) dropExcess(id dfs.BlockID, r *record, f Facts, t tally, hint *
 			continue
 		}
 		if m.doubled(all[:i], s.node) {
-			m.condemn(id, m.table.find(r, s.num), f.GenStamp)
-			continue
+			continue // an order names the block, not the volume: it would cost both
 		}
 		good = append(good, sl)
 	}
