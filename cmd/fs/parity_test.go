@@ -198,6 +198,7 @@ func (s *paritySide) reset(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.NoError(t, c.SetPermission(ctx, "/", 0o755))
+	require.NoError(t, c.SetOwner(ctx, "/", s.super, "root")) // new files take the group from here
 	local, err := os.ReadDir(s.local)
 	require.NoError(t, err)
 	for _, e := range local {
