@@ -398,7 +398,7 @@ func (s *Store) resolveRBW(v *volume, f *find, best int, dataAt place) error {
 			return err
 		}
 	}
-	r := &replica{id: f.id, vol: v, where: inRBW, loose: true, stamp: m.stamp, state: dfs.ReplicaRWR}
+	r := &replica{id: f.id, vol: v, onDisk: onDisk{where: inRBW, loose: true}, status: status{stamp: m.stamp, state: dfs.ReplicaRWR}}
 	err := r.prove()
 	if err != nil {
 		var io *fs.PathError

@@ -38,10 +38,15 @@ type replica struct {
 	id  dfs.BlockID
 	vol *volume
 
-	// io is held by whoever changes the files or needs them to hold still.
-	io sync.Mutex
+	io     sync.Mutex // held by whoever changes the files or needs them to hold still
+	onDisk            // guarded by io
 
-	// Guarded by io.
+	mu     sync.Mutex
+	status // guarded by mu
+}
+
+// onDisk is a replica's side to the disk.
+type onDisk struct {
 	where      place
 	sum        checksum
 	data, meta vfs.File // open while it is being written
@@ -54,18 +59,19 @@ type replica struct {
 	hinted     int64 // up to here write-back was started
 	charged    int64 // bytes counted in vol.used
 	promised   int64 // bytes counted in vol.promised
+}
 
-	mu sync.Mutex
-	// Guarded by mu.
+// status is what others may ask of a replica at any time.
+type status struct {
 	stamp    dfs.GenStamp
 	state    dfs.ReplicaState
 	received int64
 	acked    int64
 	recovery dfs.GenStamp
 	before   dfs.ReplicaState // of one under recovery
-	bad      bool
-	broken   error // an I/O error; final
-	gone     bool  // no longer in the map
+	bad      bool             // damaged; reported
+	broken   error            // an I/O error; final
+	gone     bool             // no longer in the map
 	writer   *Writer
 	changed  chan struct{} // closed at the next progress; nil if nobody waits
 }
@@ -179,9 +185,9 @@ func (s *Store) acquire(id dfs.BlockID) (*replica, error) {
 			sh.mu.Unlock()
 			return nil, notFound(dfs.Block{ID: id})
 		case final:
-			r = &replica{id: id, vol: s.vols[e.vol], where: inFinalized, named: true, written: e.length,
-				stamp: e.stamp, state: dfs.ReplicaFinalized, received: e.length, acked: e.length, bad: e.bad,
-				charged: diskSize(e.length)}
+			r = &replica{id: id, vol: s.vols[e.vol],
+				onDisk: onDisk{where: inFinalized, named: true, written: e.length, charged: diskSize(e.length)},
+				status: status{stamp: e.stamp, state: dfs.ReplicaFinalized, received: e.length, acked: e.length, bad: e.bad}}
 			r.io.Lock()
 			sh.active[id] = r
 			delete(sh.final, id)

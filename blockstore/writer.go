@@ -53,7 +53,8 @@ func (s *Store) Create(o CreateOptions) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &replica{id: o.Block.ID, vol: v, where: inRBW, sum: sum, stamp: o.Block.GenStamp, state: dfs.ReplicaRBW}
+	r := &replica{id: o.Block.ID, vol: v, onDisk: onDisk{where: inRBW, sum: sum},
+		status: status{stamp: o.Block.GenStamp, state: dfs.ReplicaRBW}}
 	if o.Temporary {
 		r.where, r.state = inTmp, dfs.ReplicaTemporary
 	}
