@@ -109,6 +109,9 @@ func (s *State) carryOut(op Op) (any, error) {
 	case *SetXAttr:
 		return nil, s.setXAttr(o)
 	case *NextStamp:
+		if s.nextStamp > maxStamp {
+			return nil, dfs.Errorf(dfs.Other, "no generation stamp is left")
+		}
 		s.nextStamp++
 		return dfs.GenStamp(s.nextStamp - 1), nil
 	case *ReassignLease:

@@ -62,6 +62,9 @@ func (s *State) checkAddBlock(o *AddBlock) (a allocation, err error) {
 	if a.file, err = s.writable(o.File, o.Holder, o.Auth); err != nil {
 		return a, err
 	}
+	if s.nextBlock > maxBlockID || s.nextStamp > maxStamp {
+		return a, dfs.Errorf(dfs.Other, "no block id or generation stamp is left")
+	}
 	in := s.inodes.at(a.file)
 	a.last = s.last(in)
 	none := o.Previous.ID == 0
@@ -162,11 +165,7 @@ func (s *State) checkUpdateBlocks(o *UpdateBlocks) (file, b uint32, err error) {
 	}
 	in := s.inodes.at(file)
 	last := s.last(in)
-	if o.Action == BlockLength && o.Block.ID == 0 {
-		b = last
-	} else {
-		b = s.byBlock.get(uint64(o.Block.ID))
-	}
+	b = s.byBlock.get(uint64(o.Block.ID))
 	if b == 0 || s.blocks.at(b).file != file {
 		return 0, 0, dfs.Errorf(dfs.Other, "%s does not exist.", o.Block)
 	}

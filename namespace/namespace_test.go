@@ -253,3 +253,70 @@ func TestBigDeleteIsReaped(t *testing.T) {
 	require.EqualValues(t, 1, h.s.Counts().Directories)
 	require.Zero(t, h.s.Counts().Leases)
 }
+
+// TestSnapshotWhileApplying encodes a snapshot while ops go on: for the race detector, and
+// the image must be what the state was.
+func TestSnapshotWhileApplying(t *testing.T) {
+	h := newHistory(t)
+	h.mkdir("/d")
+	for i := range 3000 {
+		h.file(fmt.Sprintf("/d/f%d", i), 1)
+	}
+	snap := h.s.Snapshot()
+	done := make(chan *memImage)
+	go func() { done <- imageOf(t, snap) }()
+	h.must(&SetAttr{Target: h.id("/d"), Mask: AttrNSQuota, NSQuota: 10_000})
+	for i := range 3000 {
+		name := fmt.Sprintf("f%d", i)
+		h.must(&SetXAttr{Target: h.id("/d/" + name), Flags: XAttrCreate, Name: "k"})
+		h.must(&Rename{SrcParent: h.id("/d"), SrcName: name, DstParent: h.id("/d"), DstName: "g" + name})
+		h.create("/d/new"+name, "late")
+		h.must(&Delete{Parent: h.id("/d"), Name: "g" + name})
+	}
+	img := <-done
+	h.s.Release(snap)
+	r := New(Options{})
+	require.NoError(t, r.Restore(img))
+	require.Equal(t, snap.Digest(), r.Digest())
+	require.NoError(t, r.Check())
+	require.NoError(t, h.s.Check())
+	require.EqualValues(t, 3000, r.Counts().Files)
+}
+
+// TestHugeDirectory holds an ordered directory against the sorted names.
+func TestHugeDirectory(t *testing.T) {
+	h := newHistory(t)
+	h.mkdir("/d")
+	n := 3*dirSplit + 5
+	for i := range n {
+		h.create(fmt.Sprintf("/d/f%x", uint32(i*2654435761)), "w")
+	}
+	for i := 0; i < n; i += 3 {
+		h.must(&Delete{Parent: h.id("/d"), Name: fmt.Sprintf("f%x", uint32(i*2654435761))})
+	}
+	require.NoError(t, h.s.Check())
+	s := restored(t, h.s)
+	var page []dfs.FileStatus
+	after, seen := "", 0
+	for {
+		var rest int
+		page, rest = s.List(page[:0], h.id("/d"), after, 1000)
+		for i := range page {
+			require.Less(t, after, page[i].Name)
+			after = page[i].Name
+		}
+		seen += len(page)
+		if rest == 0 {
+			break
+		}
+	}
+	require.Equal(t, s.Counts().Files, int64(seen))
+	sum, ok := s.Summarize(dfs.RootInodeID)
+	require.True(t, ok)
+	steps := 1
+	for !sum.Step(s, 500) {
+		steps++
+	}
+	require.Greater(t, steps, 10)
+	require.EqualValues(t, seen, sum.Sum.Files)
+}

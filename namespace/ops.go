@@ -107,8 +107,8 @@ type Created struct {
 }
 
 // AddBlock commits the open file's last block with the length in Previous (ID 0: there
-// is none) and appends a new block, whose id and stamp come from the counters. All blocks
-// before the committed one become complete: the caller has seen that they have replicas.
+// is none) and appends a new block, whose id and stamp come from the counters. Committed
+// blocks become complete when the file is closed, or earlier by UpdateBlocks.
 // A repeated call (Previous is the last but one, or none, and the last block is
 // empty) gets the same block again. Result: *AddedBlock.
 type AddBlock struct {
@@ -150,7 +150,7 @@ const (
 )
 
 // UpdateBlocks changes a block of an open file as Action says. Old is the stamp it had,
-// for BlockPipeline. Holder "" skips the lease check. Result: *BlockChange.
+// for BlockPipeline. Block.ID is always set. Holder "" skips the lease check. Result: *BlockChange.
 type UpdateBlocks struct {
 	Head
 	File   dfs.InodeID
@@ -369,23 +369,56 @@ type Cluster struct {
 	Value string
 }
 
-// The Kind methods tie each struct to its number.
+// Kind tells which op it is.
+func (*Mkdirs) Kind() Kind { return KindMkdirs }
 
-func (*Mkdirs) Kind() Kind        { return KindMkdirs }
-func (*Create) Kind() Kind        { return KindCreate }
-func (*AddBlock) Kind() Kind      { return KindAddBlock }
-func (*AbandonBlock) Kind() Kind  { return KindAbandonBlock }
-func (*UpdateBlocks) Kind() Kind  { return KindUpdateBlocks }
-func (*Close) Kind() Kind         { return KindClose }
-func (*Append) Kind() Kind        { return KindAppend }
-func (*Delete) Kind() Kind        { return KindDelete }
-func (*Rename) Kind() Kind        { return KindRename }
-func (*Concat) Kind() Kind        { return KindConcat }
-func (*Truncate) Kind() Kind      { return KindTruncate }
-func (*SetAttr) Kind() Kind       { return KindSetAttr }
-func (*SetACL) Kind() Kind        { return KindSetACL }
-func (*SetXAttr) Kind() Kind      { return KindSetXAttr }
-func (*NextStamp) Kind() Kind     { return KindNextStamp }
+// Kind tells which op it is.
+func (*Create) Kind() Kind { return KindCreate }
+
+// Kind tells which op it is.
+func (*AddBlock) Kind() Kind { return KindAddBlock }
+
+// Kind tells which op it is.
+func (*AbandonBlock) Kind() Kind { return KindAbandonBlock }
+
+// Kind tells which op it is.
+func (*UpdateBlocks) Kind() Kind { return KindUpdateBlocks }
+
+// Kind tells which op it is.
+func (*Close) Kind() Kind { return KindClose }
+
+// Kind tells which op it is.
+func (*Append) Kind() Kind { return KindAppend }
+
+// Kind tells which op it is.
+func (*Delete) Kind() Kind { return KindDelete }
+
+// Kind tells which op it is.
+func (*Rename) Kind() Kind { return KindRename }
+
+// Kind tells which op it is.
+func (*Concat) Kind() Kind { return KindConcat }
+
+// Kind tells which op it is.
+func (*Truncate) Kind() Kind { return KindTruncate }
+
+// Kind tells which op it is.
+func (*SetAttr) Kind() Kind { return KindSetAttr }
+
+// Kind tells which op it is.
+func (*SetACL) Kind() Kind { return KindSetACL }
+
+// Kind tells which op it is.
+func (*SetXAttr) Kind() Kind { return KindSetXAttr }
+
+// Kind tells which op it is.
+func (*NextStamp) Kind() Kind { return KindNextStamp }
+
+// Kind tells which op it is.
 func (*ReassignLease) Kind() Kind { return KindReassignLease }
-func (*CommitSync) Kind() Kind    { return KindCommitSync }
-func (*Cluster) Kind() Kind       { return KindCluster }
+
+// Kind tells which op it is.
+func (*CommitSync) Kind() Kind { return KindCommitSync }
+
+// Kind tells which op it is.
+func (*Cluster) Kind() Kind { return KindCluster }
