@@ -62,7 +62,7 @@ func (o *oracle) recover(f vfs.FS) error {
 }
 
 // check opens the disk and judges every block; then it brings each through a block
-// recovery and judges again.
+// recovery, starts again and judges again.
 func (o *oracle) check(f vfs.FS) error {
 	s, bad, err := o.open(f)
 	if err != nil {
@@ -89,7 +89,10 @@ func (o *oracle) check(f vfs.FS) error {
 		if _, err := s.InitRecovery(x.Block, x.Block.GenStamp+1); err != nil {
 			return err
 		}
-		to := min(x.Block.Length, max(p.least(), x.Block.Length-100))
+		to := x.Block.Length
+		if to%3 == 0 {
+			to = max(p.least(), to-100)
+		}
 		if _, err := s.UpdateReplica(x.Block, x.Block.GenStamp+1, to); err != nil {
 			return err
 		}
@@ -106,6 +109,25 @@ func (o *oracle) check(f vfs.FS) error {
 	}
 	if seen != 0 {
 		return fmt.Errorf("%d replicas that nobody wrote", -seen)
+	}
+	if err := s.Close(); err != nil {
+		return err
+	}
+	if err := errors.Join(bad()...); err != nil {
+		return err
+	}
+	if s, bad, err = o.open(f); err != nil {
+		return err
+	}
+	defer s.Close()
+	for id, p := range o.blocks {
+		x, ok := s.Get(dfs.BlockID(id))
+		if err := p.judge(s, x, ok); err != nil {
+			return fmt.Errorf("block %d after one more start: %w", id, err)
+		}
+		if ok && !p.gone && s.Verify(context.Background(), x.Block.ID) != nil {
+			return fmt.Errorf("block %d after one more start is damaged", id)
+		}
 	}
 	if err := s.Close(); err != nil {
 		return err
