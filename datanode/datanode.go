@@ -55,6 +55,7 @@ type state struct {
 	conns      map[net.Conn]struct{}
 	recovering map[dfs.BlockID]dfs.GenStamp
 	verifying  map[dfs.BlockID]bool
+	failed     map[string]bool // directories of volumes that could not be used at the last heartbeat
 	closed     bool
 }
 
@@ -72,6 +73,7 @@ func Start(ctx context.Context, cfg Config) (*DataNode, error) {
 		state: &state{
 			opened: make(chan struct{}), conns: map[net.Conn]struct{}{},
 			recovering: map[dfs.BlockID]dfs.GenStamp{}, verifying: map[dfs.BlockID]bool{},
+			failed: map[string]bool{},
 		},
 	}
 	dn.balance.Store(cfg.Limits.BalanceBandwidth)

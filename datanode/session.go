@@ -141,12 +141,7 @@ func (s *session) register(ctx context.Context) error {
 
 // beatOnce sends a heartbeat and obeys what comes back. It gives the time to the next.
 func (s *session) beatOnce(ctx context.Context) time.Duration {
-	var failed []string
-	for _, v := range s.dn.state.store.Volumes() {
-		if v.Err != nil {
-			failed = append(failed, v.Dir)
-		}
-	}
+	failed := s.dn.checkVolumes()
 	reply, err := s.nn.Heartbeat(ctx, &control.HeartbeatRequest{
 		UUID: s.dn.ID().UUID, Storages: s.dn.storageReports(), Xceivers: uint32(s.dn.streams.Load()), FailedVolumes: failed,
 	})
@@ -369,6 +364,38 @@ func (dn *DataNode) onBad(b blockstore.Bad) {
 	for _, s := range dn.sessions {
 		s.addBad(dfs.BadBlock{Block: b.Block, Storages: []string{b.Storage}})
 	}
+}
+
+// checkVolumes lists the directories of the volumes that can't be used at the moment. When
+// one can be used again, the name nodes, which have forgotten its replicas, get a full
+// report. When none is left the DataNode stops.
+func (dn *DataNode) checkVolumes() (failed []string) {
+	back := false
+	volumes := dn.state.store.Volumes()
+	dn.state.mu.Lock()
+	for _, v := range volumes {
+		switch {
+		case v.Err == nil:
+			back = back || dn.state.failed[v.Dir]
+			delete(dn.state.failed, v.Dir)
+		case !dn.state.failed[v.Dir]:
+			dn.state.failed[v.Dir] = true
+			dn.cfg.Log.Error("volume can't be used", "dir", v.Dir, "err", v.Err)
+			failed = append(failed, v.Dir)
+		default:
+			failed = append(failed, v.Dir)
+		}
+	}
+	dn.state.mu.Unlock()
+	if back {
+		for _, s := range dn.sessions {
+			s.requestReport()
+		}
+	}
+	if len(failed) == len(volumes) {
+		dn.fail(fmt.Errorf("datanode: no volume is left: %s: %w", volumes[0].Dir, volumes[0].Err))
+	}
+	return failed
 }
 
 func (dn *DataNode) onVolumeFailed(v blockstore.VolumeState) {

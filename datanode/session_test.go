@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -214,6 +215,23 @@ func TestVolumeFailure(t *testing.T) {
 	require.Error(t, n.Err(), "nothing is left to serve")
 }
 
+// A disk that is pulled out is noticed without anybody reading or writing.
+func TestVolumePulledWhileIdle(t *testing.T) {
+	nn := startNameNode(t, "127.0.0.1:0")
+	good, bad := newMem(), newMem()
+	cfg := testConfig(good, nn.addr)
+	cfg.Volumes = []blockstore.VolumeConfig{{Dir: "/d1"}, {Dir: "/d2", FS: bad}}
+	n := startNode(t, cfg)
+	bad.StopAfter(0)
+	_ = bad.SyncDir("/") // the step at which it stops
+	nn.wait(t, "failed volume in a heartbeat", func() bool { return len(nn.failed[n.ID().UUID]) == 1 && nn.failed[n.ID().UUID][0] == "/d2" })
+	require.NoError(t, n.Err())
+	good.StopAfter(0)
+	_ = good.SyncDir("/")
+	<-n.Done()
+	require.ErrorContains(t, n.Err(), "no volume is left")
+}
+
 func TestDiskFull(t *testing.T) {
 	nn := startNameNode(t, "127.0.0.1:0")
 	mem := newMem()
@@ -362,6 +380,24 @@ func TestConfigErrors(t *testing.T) {
 	cfg.Listen.HTTP = l.Addr().String()
 	_, err = Start(context.Background(), cfg)
 	require.ErrorContains(t, err, l.Addr().String(), "a busy port is named")
+}
+
+func TestThrottle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limit := newThrottle(1000)
+		start := time.Now()
+		for range 50 {
+			require.NoError(t, limit.wait(t.Context(), 100))
+		}
+		took := time.Since(start) // 5000 bytes, the last 100 not waited for, a tenth of a second ahead
+		require.InDelta(t, 4.8, took.Seconds(), 0.01)
+		var none *throttle
+		require.NoError(t, none.wait(t.Context(), 1<<40))
+		require.NoError(t, newThrottle(0).wait(t.Context(), 1<<40))
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		require.Error(t, limit.wait(ctx, 1<<20))
+	})
 }
 
 // Without any name node Close still ends everything at once.
