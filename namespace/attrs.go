@@ -379,7 +379,7 @@ func codeXAttrs(c *coder, p *[]XAttr) {
 	if c.read {
 		*p = nil
 	}
-	for i := range n {
+	for i := 0; i < n && !c.bad; i++ {
 		if c.read {
 			*p = append(*p, XAttr{})
 		}

@@ -274,11 +274,11 @@ func (c *coder) strings(p *[]string) {
 	n := c.array(len(*p))
 	if c.read {
 		*p = (*p)[:0]
-		for range n {
+	}
+	for i := 0; i < n && !c.bad; i++ {
+		if c.read {
 			*p = append(*p, "")
 		}
-	}
-	for i := range n {
 		c.string(&(*p)[i])
 	}
 }
@@ -287,11 +287,11 @@ func (c *coder) inodeIDs(p *[]dfs.InodeID) {
 	n := c.array(len(*p))
 	if c.read {
 		*p = (*p)[:0]
-		for range n {
+	}
+	for i := 0; i < n && !c.bad; i++ {
+		if c.read {
 			*p = append(*p, 0)
 		}
-	}
-	for i := range n {
 		codeUint(c, &(*p)[i])
 	}
 }

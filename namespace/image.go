@@ -47,7 +47,7 @@ func codeBlocks(c *coder, p *[]BlockRecord) {
 	if c.read {
 		*p = (*p)[:0]
 	}
-	for i := range n {
+	for i := 0; i < n && !c.bad; i++ {
 		if c.read {
 			*p = append(*p, BlockRecord{})
 		}

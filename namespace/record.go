@@ -244,7 +244,7 @@ func codeACL(c *coder, p *[]ACLEntry) {
 	if c.read {
 		*p = (*p)[:0]
 	}
-	for i := range n {
+	for i := 0; i < n && !c.bad; i++ {
 		if c.read {
 			*p = append(*p, ACLEntry{})
 		}

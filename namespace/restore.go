@@ -39,15 +39,12 @@ func (s *State) Restore(src dfs.SectionSource) error {
 		return err
 	}
 	parts := make([]*part, meta.Chunks)
-	for i := range parts {
-		parts[i] = new(part)
-	}
 	err = src.Parallel(SectionInodes, func(index int, chunk []byte) error {
 		if index < 0 || index >= len(parts) {
 			return corrupt("chunk %d of inodes, but there are only %d", index, len(parts))
 		}
 		p, err := s.decodePart(chunk, index == 0)
-		*parts[index] = p
+		parts[index] = &p
 		return err
 	})
 	if err != nil {
@@ -245,6 +242,9 @@ func (s *State) stitch(parts []*part) error {
 	total := 0
 	bases := make([]uint32, len(parts))
 	for k, p := range parts {
+		if p == nil {
+			return corrupt("chunk %d of inodes is missing", k)
+		}
 		if len(p.inodes) == 0 {
 			continue
 		}
