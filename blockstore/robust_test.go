@@ -377,3 +377,49 @@ func FuzzDecoders(f *testing.F) {
 		}
 	})
 }
+
+// A volume is pulled at each of its operations and stays away: the other one works on,
+// and what was acknowledged on either is there once the disk is back.
+func TestVolumePulledAtEachOperation(t *testing.T) {
+	tried := 0
+	for i := 0; ; i++ {
+		m := vfs.NewMem()
+		f := faultfs.New(m)
+		o := &oracle{blocks: map[uint64]*promise{}, dirs: []string{"/a", "/b"}}
+		s, _, err := o.open(f)
+		require.NoError(t, err)
+		require.NoError(t, o.whole(s, 8, 10, 900))
+		require.NoError(t, o.whole(s, 9, 10, 900))
+		under, seen := faultfs.Under("/a"), 0
+		f.SetHook(func(op faultfs.Op) faultfs.Fault {
+			if !under(op) {
+				return faultfs.Fault{}
+			}
+			if seen++; seen <= i {
+				return faultfs.Fault{}
+			}
+			return faultfs.Fault{Err: syscall.EIO, DropData: true}
+		})
+		_ = mixedLoad(o, s) // blocks on /a may fail
+		pulled := seen > i
+		f.SetHook(func(op faultfs.Op) faultfs.Fault {
+			if pulled && under(op) {
+				return faultfs.Fault{Err: syscall.EIO}
+			}
+			return faultfs.Fault{}
+		})
+		vols := s.Volumes()
+		require.NoError(t, vols[1].Err)
+		require.NoError(t, o.whole(s, 20, 10, 1000), "the node goes on")
+		require.NoError(t, s.Usable())
+		for _, x := range s.Replicas(vols[1].Storage) {
+			require.NoError(t, o.blocks[uint64(x.Block.ID)].judge(s, x, true), "pulled at %d", i)
+		}
+		require.NoError(t, s.Close())
+		require.NoError(t, o.check(m.CrashClone(vfs.Choice{})), "pulled at %d", i)
+		if tried++; !pulled {
+			break
+		}
+	}
+	t.Logf("pulled at %d operations", tried-1)
+}
