@@ -219,3 +219,50 @@ func BenchmarkDuringSnapshot(b *testing.B) {
 	b.ReportMetric(float64(took[len(took)*999/1000].Microseconds()), "p99.9-us")
 	b.ReportMetric(float64(took[len(took)-1].Microseconds()), "max-us")
 }
+
+// BenchmarkHugeTree fills one directory with -files files, lists a page, deletes it and
+// reaps what was detached; it prints the slowest step of each.
+func BenchmarkHugeTree(b *testing.B) {
+	s := New(Options{})
+	if _, err := s.apply(&Mkdirs{Parent: dfs.RootInodeID, Names: []string{"d"}, Mode: 0o755, Owner: "u"}); err != nil {
+		b.Fatal(err)
+	}
+	dir := dfs.InodeID(s.nextInode - 1)
+	start := time.Now()
+	var worst time.Duration
+	for i := range *benchFiles {
+		one := time.Now()
+		_, err := s.apply(&Create{Parent: dir, Names: []string{string(benchName(nil, i))}, Mode: 0o644, Owner: "u", Holder: "h",
+			Flags: dfs.CreateFlagCreate, Replication: 3, BlockSize: 1 << 20})
+		if err != nil {
+			b.Fatal(err)
+		}
+		worst = max(worst, time.Since(one))
+	}
+	b.ReportMetric(float64(time.Since(start).Nanoseconds())/float64(*benchFiles), "create-ns")
+	b.ReportMetric(float64(worst.Microseconds()), "create-max-us")
+	start = time.Now()
+	page, rest := s.List(nil, dir, "f8", 1000)
+	b.ReportMetric(float64(time.Since(start).Microseconds()), "page-us")
+	require.NotZero(b, len(page)+rest)
+	start = time.Now()
+	sum, _ := s.Summarize(dfs.RootInodeID)
+	for !sum.Step(s, 10_000) {
+	}
+	b.ReportMetric(float64(time.Since(start).Milliseconds()), "summary-ms")
+	start = time.Now()
+	if _, err := s.apply(&Delete{Parent: dfs.RootInodeID, Name: "d", Recursive: true}); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(time.Since(start).Microseconds()), "delete-us")
+	worst = 0
+	for s.detached.Len() > 0 {
+		one := time.Now()
+		if _, err := s.apply(&Delete{Reap: 4000}); err != nil {
+			b.Fatal(err)
+		}
+		worst = max(worst, time.Since(one))
+	}
+	b.ReportMetric(float64(worst.Microseconds()), "reap4000-max-us")
+	require.EqualValues(b, 0, s.files)
+}

@@ -88,8 +88,8 @@ func (p *pages[T]) thaw() { p.held-- }
 func (p *pages[T]) live() int { return max(int(p.next)-1, 0) - len(p.free) }
 
 const (
-	nameUnit  = 4 // bytes
-	nameBits  = 14
+	nameUnit  = 2 // bytes
+	nameBits  = 15
 	nameUnits = 1 << nameBits // in a page of 64 KiB
 	maxName   = 8000          // bytes of one name, whatever Limits say
 )
