@@ -141,7 +141,13 @@ func (b *blockWriter) without(bad int, cause error) error {
 	if !b.wantsReplacement() {
 		return nil
 	}
+	known := len(b.failed)
 	err := b.replace()
+	// The name node may not know yet that a replacement is down: ask for another one.
+	for err != nil && len(b.failed) > known && b.w.ctx.Err() == nil {
+		known = len(b.failed)
+		err = b.replace()
+	}
 	if err != nil && b.w.c.cfg.Write.BestEffort && b.w.ctx.Err() == nil {
 		return nil
 	}
