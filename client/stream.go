@@ -72,7 +72,10 @@ func (s *blockStream) next() ([]byte, error) {
 	}
 	b, err := s.reader.Next()
 	if dfs.Is(err, dfs.Corrupt) {
-		_ = s.reader.Reject() // a courtesy
+		// A courtesy, for which nobody waits long.
+		if s.conn.Net.SetWriteDeadline(time.Now().Add(time.Second)) == nil {
+			_ = s.reader.Reject()
+		}
 	}
 	return b, err
 }

@@ -69,6 +69,7 @@ type Conn struct {
 	in   frameReader
 	out  batch
 	next atomic.Int32
+	pool sync.Pool // of *pending
 
 	mu      sync.Mutex
 	pending map[int32]*pending
@@ -87,7 +88,14 @@ type pending struct {
 	err   error
 }
 
-var pendingPool = sync.Pool{New: func() any { return &pending{ready: make(chan struct{}, 1)} }}
+// newPending takes a pending from the connection's pool. The pool is not shared between
+// connections, so that connections of different synctest bubbles keep apart.
+func (c *Conn) newPending() *pending {
+	if p, ok := c.pool.Get().(*pending); ok {
+		return p
+	}
+	return &pending{ready: make(chan struct{}, 1)}
+}
 
 // Dial connects to a server.
 func Dial(ctx context.Context, addr string, opts Options) (*Conn, error) {
@@ -182,7 +190,7 @@ func (c *Conn) NextID() int32 { return c.next.Add(1) & 0x7fffffff }
 // be sent again, over another connection too, and still get its first answer from the
 // server's retry cache. Ids in flight on a connection must differ.
 func (c *Conn) CallAs(ctx context.Context, t Target, id, retry int32, req Marshaler, resp Unmarshaler) error {
-	p := pendingPool.Get().(*pending)
+	p := c.newPending()
 	p.resp = resp
 	size := req.SizeVT()
 	encode := func(b []byte) ([]byte, error) {
@@ -202,7 +210,7 @@ func (c *Conn) CallAs(ctx context.Context, t Target, id, retry int32, req Marsha
 // CallBytes calls a method with an encoded request and gives the encoded answer, which
 // is the caller's.
 func (c *Conn) CallBytes(ctx context.Context, t Target, req []byte) ([]byte, error) {
-	p := pendingPool.Get().(*pending)
+	p := c.newPending()
 	return c.roundTrip(ctx, t, c.NextID(), 0, p, func(b []byte) ([]byte, error) {
 		b = binary.AppendUvarint(b, uint64(len(req)))
 		return append(b, req...), nil
@@ -236,7 +244,7 @@ func (c *Conn) roundTrip(ctx context.Context, t Target, id, retry int32, p *pend
 	}
 	body, err := p.body, p.err
 	*p = pending{ready: p.ready}
-	pendingPool.Put(p)
+	c.pool.Put(p)
 	return body, err
 }
 
