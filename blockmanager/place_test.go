@@ -209,7 +209,7 @@ func TestPlacementProperties(t *testing.T) {
 }
 
 func TestRackTable(t *testing.T) {
-	table, err := ParseRackTable([]byte("# racks\n\nh1 /a\n10.0.0.2\t/b//x/\n"))
+	table, err := ParseRackTable([]byte("# racks\n\nh1 /a # the first\n10.0.0.2\t/b//x/\n"))
 	require.NoError(t, err)
 	require.Equal(t, "/a", table.Rack("10.0.0.1", "h1"))
 	require.Equal(t, "/b/x", table.Rack("10.0.0.2", "h2"))

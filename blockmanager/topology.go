@@ -11,21 +11,21 @@ import (
 type RackTable map[string]string
 
 // ParseRackTable reads the file of net.topology.table.file.name: lines of a host or IP
-// address and its rack, with blanks between them; empty lines and those that begin with #
-// count for nothing. All faulty lines are told at once.
+// address and its rack, with blanks between them; empty lines and what follows a # count
+// for nothing. All faulty lines are told at once.
 func ParseRackTable(data []byte) (RackTable, error) {
 	table := RackTable{}
 	var faults []string
 	lines := bufio.NewScanner(bytes.NewReader(data))
 	lines.Buffer(nil, 1<<20)
 	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSpace(lines.Text())
-		if line == "" || line[0] == '#' {
+		line, _, _ := strings.Cut(lines.Text(), "#")
+		fields := strings.Fields(line)
+		if len(fields) == 0 {
 			continue
 		}
-		fields := strings.Fields(line)
 		if len(fields) != 2 {
-			faults = append(faults, fmt.Sprintf("line %d: %q: want HOST RACK", n, line))
+			faults = append(faults, fmt.Sprintf("line %d: %q: want HOST RACK", n, strings.TrimSpace(line)))
 			continue
 		}
 		rack, err := CleanRack(fields[1])

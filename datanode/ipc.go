@@ -3,13 +3,12 @@ package datanode
 import (
 	"errors"
 	"net/http"
-	"net/http/pprof"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"redoubt/dfs"
+	"redoubt/web"
 	"redoubt/wire/control"
 	"redoubt/wire/hadooprpc"
 	"redoubt/wire/hdfspb"
@@ -98,30 +97,23 @@ func (dn *DataNode) volumeReport() *hdfspb.GetVolumeReportResponse {
 	return m
 }
 
+// health is good once a name node has taken the datanode.
+func (dn *DataNode) health() (string, error) {
+	select {
+	case <-dn.ready:
+		return "", nil
+	default:
+		return "", errors.New("not registered with a name node yet")
+	}
+}
+
 // startHTTP serves /healthz, /metrics and, if asked for, /debug/pprof.
 func (dn *DataNode) startHTTP() {
 	if dn.http == nil {
 		return
 	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		select {
-		case <-dn.ready:
-			_, _ = w.Write([]byte("ok\n")) // the client is gone if that fails
-		default:
-			http.Error(w, "not registered with a name node yet", http.StatusServiceUnavailable)
-		}
-	})
-	if g, ok := dn.metrics.registry.(prometheus.Gatherer); ok {
-		mux.Handle("GET /metrics", promhttp.HandlerFor(g, promhttp.HandlerOpts{}))
-	}
-	if dn.cfg.Pprof {
-		mux.HandleFunc("/debug/pprof/", pprof.Index)
-		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	}
+	g, _ := dn.metrics.registry.(prometheus.Gatherer)
+	mux := web.Handler(web.Config{Title: "Redoubt datanode", Health: dn.health, Metrics: g, Pprof: dn.cfg.Pprof})
 	dn.web = &http.Server{Handler: mux, ReadHeaderTimeout: 30 * time.Second}
 	dn.goRun(func() {
 		if err := dn.web.Serve(dn.http); err != nil && !errors.Is(err, http.ErrServerClosed) && dn.ctx.Err() == nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"redoubt/blockmanager"
 	"redoubt/dfs"
 	"redoubt/internal/hadoopconf"
 )
@@ -16,18 +17,15 @@ import (
 // net.topology.script.file.name, else nil, which puts all on one rack.
 func topology(conf *hadoopconf.Conf, log func() *slog.Logger) (func(dfs.DatanodeID) string, error) {
 	if name := conf.String("net.topology.table.file.name"); name != "" {
-		table, err := readTable(name)
+		data, err := os.ReadFile(name)
 		if err != nil {
 			return nil, fmt.Errorf("net.topology.table.file.name: %w", err)
 		}
-		return func(d dfs.DatanodeID) string {
-			for _, key := range []string{d.IP, d.Host} {
-				if rack, ok := table[key]; ok {
-					return rack
-				}
-			}
-			return ""
-		}, nil
+		table, err := blockmanager.ParseRackTable(data)
+		if err != nil {
+			return nil, fmt.Errorf("net.topology.table.file.name: %s: %w", name, err)
+		}
+		return func(d dfs.DatanodeID) string { return table.Rack(d.IP, d.Host) }, nil
 	}
 	script := conf.String("net.topology.script.file.name")
 	if script == "" {
@@ -42,43 +40,15 @@ func topology(conf *hadoopconf.Conf, log func() *slog.Logger) (func(dfs.Datanode
 			return rack.(string)
 		}
 		out, err := exec.Command(script, d.IP).Output()
-		rack := strings.TrimSpace(string(out))
-		if err != nil || checkRack(rack) != nil {
-			log().Warn("the topology script gives no rack; the datanode goes to the default one", "script", script, "address", d.IP, "answer", rack, "err", err)
+		var rack string
+		if err == nil {
+			rack, err = blockmanager.CleanRack(strings.TrimSpace(string(out)))
+		}
+		if err != nil {
+			log().Warn("the topology script gives no rack; the datanode goes to the default one", "script", script, "address", d.IP, "answer", string(out), "err", err)
 			return ""
 		}
 		known.Store(d.IP, rack)
 		return rack
 	}, nil
-}
-
-// readTable reads lines "HOST-OR-ADDRESS RACK"; # begins a comment.
-func readTable(name string) (map[string]string, error) {
-	data, err := os.ReadFile(name)
-	if err != nil {
-		return nil, err
-	}
-	table := map[string]string{}
-	for i, line := range strings.Split(string(data), "\n") {
-		line, _, _ = strings.Cut(line, "#")
-		fields := strings.Fields(line)
-		if len(fields) == 0 {
-			continue
-		}
-		if len(fields) != 2 {
-			return nil, fmt.Errorf("%s:%d: want HOST RACK, got %q", name, i+1, strings.TrimSpace(line))
-		}
-		if err := checkRack(fields[1]); err != nil {
-			return nil, fmt.Errorf("%s:%d: %w", name, i+1, err)
-		}
-		table[fields[0]] = fields[1]
-	}
-	return table, nil
-}
-
-func checkRack(rack string) error {
-	if !strings.HasPrefix(rack, "/") || len(rack) < 2 || strings.HasSuffix(rack, "/") || strings.ContainsAny(rack, " \t\n") {
-		return fmt.Errorf("rack %q is not of the form /rack", rack)
-	}
-	return nil
 }

@@ -1,41 +1,62 @@
 package nameserver
 
 import (
-	"io"
 	"net/http"
-	"net/http/pprof"
 
-	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"redoubt/namenode"
+	"redoubt/web"
 )
 
-// handler serves /healthz, /metrics and, if asked for, /debug/pprof/.
+// handler serves /healthz, /metrics, /jmx and, if asked for, /debug/pprof/.
 func (s *Server) handler(cfg Config) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", s.health)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(cfg.Registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, "Redoubt name node "+s.nn.Info().ClusterID+"\n/healthz\n/metrics\n") // the client is gone if that fails
+	return web.Handler(web.Config{
+		Title: "Redoubt name node " + s.nn.Info().ClusterID, Health: s.health,
+		Metrics: cfg.Registry, Beans: s.beans, Pprof: cfg.Pprof,
 	})
-	if cfg.Pprof {
-		mux.HandleFunc("/debug/pprof/", pprof.Index)
-		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	}
-	return mux
 }
 
-// health is 200 while the name node serves, with a second line while safe mode is on, and
-// 503 once its journal has failed.
-func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
+// health is good while the name node serves, with a note while safe mode is on, and bad
+// once its journal has failed.
+func (s *Server) health() (string, error) {
 	if err := s.nn.Err(); err != nil {
-		http.Error(w, "the journal has failed: "+err.Error(), http.StatusServiceUnavailable)
-		return
+		return "", err
 	}
-	text := "ok\n"
 	if why := s.nn.SafeModeText(); why != "" {
-		text += "safe mode is on: " + why + "\n"
+		return "safe mode is on: " + why, nil
 	}
-	_, _ = io.WriteString(w, text) // the client is gone if that fails
+	return "", nil
+}
+
+// beans are the attributes of HDFS's name node that scripts poll.
+func (s *Server) beans() []web.Bean {
+	n, b, info := s.nn.Counts(), s.nn.Blocks(), s.nn.Info()
+	safe := s.nn.SafeModeText()
+	state := "Operational"
+	if safe != "" {
+		state = "safeMode"
+	}
+	bean := func(name, class string, attrs ...web.Attr) web.Bean {
+		return web.Bean{Name: "Hadoop:service=NameNode,name=" + name, Type: class, Attrs: attrs}
+	}
+	attr := func(name string, v any) web.Attr { return web.Attr{Name: name, Value: v} }
+	return []web.Bean{
+		bean("FSNamesystemState", "org.apache.hadoop.hdfs.server.namenode.FSNamesystem",
+			attr("CapacityTotal", b.Capacity), attr("CapacityUsed", b.Used), attr("CapacityRemaining", b.Remaining),
+			attr("TotalLoad", b.Xceivers), attr("BlocksTotal", n.Blocks), attr("FilesTotal", n.Files+n.Directories),
+			attr("UnderReplicatedBlocks", b.Blocks.LowRedundancy), attr("PendingReplicationBlocks", b.Blocks.PendingRepair),
+			attr("PendingDeletionBlocks", b.Blocks.PendingDeletion), attr("FSState", state),
+			attr("NumLiveDataNodes", b.Nodes.Live), attr("NumDeadDataNodes", b.Nodes.Dead), attr("NumStaleDataNodes", b.Nodes.Stale),
+			attr("NumDecommissioningDataNodes", b.Nodes.Decommissioning), attr("NumEnteringMaintenanceDataNodes", b.Nodes.EnteringMaintenance),
+			attr("NumInMaintenanceLiveDataNodes", b.Nodes.InMaintenance), attr("VolumeFailuresTotal", b.Nodes.FailedVolumes)),
+		bean("FSNamesystem", "FSNamesystem",
+			attr("MissingBlocks", b.Blocks.Missing), attr("MissingReplOneBlocks", b.Blocks.MissingReplOne), attr("CorruptBlocks", b.Blocks.Corrupt),
+			attr("ExcessBlocks", b.Blocks.Excess), attr("PendingDeletionBlocks", b.Blocks.PendingDeletion),
+			attr("UnderReplicatedBlocks", b.Blocks.LowRedundancy), attr("NumFilesUnderConstruction", n.OpenFiles), attr("NumActiveClients", n.Leases)),
+		bean("NameNodeStatus", "org.apache.hadoop.hdfs.server.namenode.NameNode",
+			attr("State", "active"), attr("NNRole", "NameNode"), attr("HostAndPort", s.rpcAddr.String()), attr("SecurityEnabled", false)),
+		bean("NameNodeInfo", "org.apache.hadoop.hdfs.server.namenode.FSNamesystem",
+			attr("Version", namenode.SoftwareVersion), attr("SoftwareVersion", namenode.SoftwareVersion), attr("Safemode", safe),
+			attr("ClusterId", info.ClusterID), attr("BlockPoolId", info.PoolID), attr("TotalBlocks", n.Blocks), attr("TotalFiles", n.Files+n.Directories),
+			attr("Total", b.Capacity), attr("Used", b.Used), attr("Free", b.Remaining), attr("NumberOfMissingBlocks", b.Blocks.Missing)),
+	}
 }
