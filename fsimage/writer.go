@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"io"
 	"path"
+	"runtime"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -166,8 +167,10 @@ func (w *writer) failure() error {
 	return w.err
 }
 
-// chunk compresses and writes one chunk.
+// chunk compresses and writes one chunk. Before that it lets others have the processor:
+// an image is written beside callers who wait for answers.
 func (w *writer) chunk(b []byte) (chunk, error) {
+	runtime.Gosched()
 	stored, how := b, uint8(storedRaw)
 	if !w.opt.Raw && len(b) >= 128 {
 		packed := buffers.Get().(*[]byte)

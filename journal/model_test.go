@@ -167,7 +167,7 @@ func TestIdleJournalPromises(t *testing.T) {
 }
 
 func TestNoGoroutineIsLeft(t *testing.T) {
-	defer goleak.VerifyNone(t)
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent()) // tests of crashes leave journals behind
 	fs := formatted(t, "/a", "/b")
 	j := open(t, options(fs, newMachine(), "/a", "/b"))
 	propose(t, j, 1, 10)
