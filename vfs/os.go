@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -66,26 +67,17 @@ func (osFS) Rename(old, new string) error { return os.Rename(old, new) }
 func (osFS) Link(old, new string) error { return os.Link(old, new) }
 
 func (osFS) ReadDir(dir string) ([]Entry, error) {
-	list, err := os.ReadDir(dir)
+	d, err := os.Open(dir)
 	if err != nil {
 		return nil, err
 	}
-	entries := make([]Entry, 0, len(list))
-	for _, d := range list {
-		if d.IsDir() {
-			entries = append(entries, Entry{Name: d.Name(), Dir: true})
-			continue
-		}
-		info, err := d.Info()
-		if os.IsNotExist(err) {
-			continue // removed meanwhile
-		}
-		if err != nil {
-			return nil, err
-		}
-		entries = append(entries, entry(info))
+	defer d.Close()
+	list, err := d.ReadDir(-1)
+	if err != nil {
+		return nil, err
 	}
-	return entries, nil
+	slices.SortFunc(list, func(a, b os.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	return statAll(d, list)
 }
 
 func (osFS) Stat(name string) (Entry, error) {

@@ -3,6 +3,8 @@ package vfs
 import (
 	"io/fs"
 	"os"
+	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -39,6 +41,37 @@ func (f osFile) control(do func(fd int) error) error {
 		return cerr
 	}
 	return err
+}
+
+// statAll describes the entries of the open directory d, without a walk through the
+// whole path for each. Those removed meanwhile are left out.
+func statAll(d *os.File, list []os.DirEntry) ([]Entry, error) {
+	entries := make([]Entry, 0, len(list))
+	raw, err := d.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	cerr := raw.Control(func(fd uintptr) {
+		for _, e := range list {
+			if e.IsDir() {
+				entries = append(entries, Entry{Name: e.Name(), Dir: true})
+				continue
+			}
+			var st unix.Stat_t
+			switch serr := unix.Fstatat(int(fd), e.Name(), &st, unix.AT_SYMLINK_NOFOLLOW); serr {
+			case nil:
+				entries = append(entries, Entry{Name: e.Name(), Size: st.Size, ModTime: time.Unix(st.Mtim.Unix())})
+			case unix.ENOENT:
+			default:
+				err = &fs.PathError{Op: "stat", Path: filepath.Join(d.Name(), e.Name()), Err: serr}
+				return
+			}
+		}
+	})
+	if cerr != nil {
+		return nil, cerr
+	}
+	return entries, err
 }
 
 func flock(f *os.File) error {

@@ -9,6 +9,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+func statAll(_ *os.File, list []os.DirEntry) ([]Entry, error) {
+	entries := make([]Entry, 0, len(list))
+	for _, d := range list {
+		if d.IsDir() {
+			entries = append(entries, Entry{Name: d.Name(), Dir: true})
+			continue
+		}
+		info, err := d.Info()
+		if os.IsNotExist(err) {
+			continue // removed meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, entry(info))
+	}
+	return entries, nil
+}
+
 func flock(f *os.File) error {
 	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if err == unix.EWOULDBLOCK {
