@@ -116,3 +116,22 @@ func BenchmarkRead(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkSmallRead reads 4 KiB at a time over one connection.
+func BenchmarkSmallRead(b *testing.B) {
+	nodes := benchCluster(b, 1)
+	block := newBlock()
+	writeStream(b, block, nodes, pattern(64512, 1))
+	nc, err := net.Dial("tcp", nodes[0].TransferAddr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer nc.Close()
+	c := datatransfer.NewConn(nc)
+	b.ReportAllocs()
+	for off := int64(0); b.Loop(); off = (off + 1_234_567) % (100 << 20) {
+		if _, err := readOn(c, block, off, 4096, false); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

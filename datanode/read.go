@@ -39,12 +39,16 @@ func (dn *DataNode) serveRead(c *datatransfer.Conn, q *datatransfer.ReadRequest)
 	if q.NoChecksums {
 		told = datatransfer.Checksum{Type: dfs.ChecksumNull, BytesPer: sum.BytesPer}
 	}
-	err = dn.answer(c, &datatransfer.Response{Read: &datatransfer.ReadInfo{Checksum: told, ChunkOffset: r.Start()}})
+	head, err := datatransfer.AppendResponse(nil, &datatransfer.Response{Read: &datatransfer.ReadInfo{Checksum: told, ChunkOffset: r.Start()}})
 	if err != nil {
 		return false, err
 	}
-	n, err := dn.sendBlock(c, r, told, nil)
+	out := sender{dn: dn, c: c}
+	n, err := out.send(head, r, told)
 	dn.metrics.readBytes.Add(float64(n))
+	if err != nil && !out.begun {
+		return true, errors.Join(err, dn.refuse(c, err))
+	}
 	if err != nil {
 		return false, err
 	}
@@ -77,9 +81,17 @@ func (dn *DataNode) openRead(q *datatransfer.ReadRequest) (*blockstore.Reader, e
 	})
 }
 
-// sendBlock sends everything that r gives as packets, and the empty last one. It counts
-// the data bytes sent.
-func (dn *DataNode) sendBlock(c *datatransfer.Conn, r *blockstore.Reader, sum datatransfer.Checksum, limit *throttle) (sent int64, err error) {
+// sender sends a replica's bytes as packets, many with one write.
+type sender struct {
+	dn    *DataNode
+	c     *datatransfer.Conn
+	limit *throttle // nil: as fast as it goes
+	begun bool      // something is on the wire
+}
+
+// send sends head, everything that r gives, and the empty last packet. It counts the data
+// bytes.
+func (s *sender) send(head []byte, r *blockstore.Reader, sum datatransfer.Checksum) (sent int64, err error) {
 	pool := &sendPool
 	if r.End()-r.Start() <= smallBuffer/2 {
 		pool = &smallPool
@@ -88,13 +100,13 @@ func (dn *DataNode) sendBlock(c *datatransfer.Conn, r *blockstore.Reader, sum da
 	defer pool.Put(owner)
 	chunk := int64(sum.BytesPer)
 	per := max(chunk, packetData/chunk*chunk)
-	buf := (*owner)[:0]
+	buf := append((*owner)[:0], head...)
 	h := datatransfer.Header{Offset: r.Start()}
 	end := r.End()
 	for h.Offset < end && err == nil {
 		buf, err = appendFrom(buf, r, &h, min(per, end-h.Offset), sum)
-		if err == nil && (len(buf) >= sendBatch || limit != nil) && h.Offset < end {
-			err = dn.flush(c, buf, limit)
+		if err == nil && (len(buf) >= sendBatch || s.limit != nil) && h.Offset < end {
+			err = s.flush(buf)
 			buf = buf[:0]
 		}
 	}
@@ -103,19 +115,18 @@ func (dn *DataNode) sendBlock(c *datatransfer.Conn, r *blockstore.Reader, sum da
 	}
 	h.Last, h.Length = true, 0
 	buf, _, _ = datatransfer.AppendPacket(buf, &h, 0)
-	return h.Offset - r.Start(), dn.flush(c, buf, limit)
+	return h.Offset - r.Start(), s.flush(buf)
 }
 
-func (dn *DataNode) flush(c *datatransfer.Conn, b []byte, limit *throttle) error {
-	if limit != nil {
-		if err := limit.wait(dn.ctx, len(b)); err != nil {
-			return err
-		}
-	}
-	if err := c.Net.SetWriteDeadline(time.Now().Add(dn.cfg.Timeouts.Write)); err != nil {
+func (s *sender) flush(b []byte) error {
+	if err := s.limit.wait(s.dn.ctx, len(b)); err != nil {
 		return err
 	}
-	_, err := c.Write(b)
+	s.begun = true
+	if err := s.c.Net.SetWriteDeadline(time.Now().Add(s.dn.cfg.Timeouts.Write)); err != nil {
+		return err
+	}
+	_, err := s.c.Write(b)
 	return err
 }
 

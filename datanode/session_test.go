@@ -176,7 +176,7 @@ func TestDamageIsReported(t *testing.T) {
 	b = writeBlock(t, newBlock(), data, nodes)
 	damage(t, n.fs, b.ID, 150_000)
 	_, err = tryRead(t, n, b, 0, 200_000, true)
-	require.Error(t, err, "without checksums the datanode itself must check")
+	require.True(t, dfs.Is(err, dfs.Corrupt), "without checksums the datanode itself must check, and say so: %v", err)
 	nn.wait(t, "report after its own check", reported(b))
 
 	b = writeBlock(t, newBlock(), data, nodes)

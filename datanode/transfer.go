@@ -70,7 +70,8 @@ func (dn *DataNode) push(ctx context.Context, b dfs.Block, to *datatransfer.Targ
 	if err := c.SendRequest(q); err != nil {
 		return err
 	}
-	sent, serr := dn.sendBlock(c, r, q.Checksum, limit)
+	out := sender{dn: dn, c: c, limit: limit}
+	sent, serr := out.send(nil, r, q.Checksum)
 	dn.metrics.copiedBytes.Add(float64(sent))
 	if dfs.Is(serr, dfs.Corrupt) {
 		return serr
