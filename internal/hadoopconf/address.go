@@ -86,6 +86,9 @@ func LocalDir(item string) (medium, dir string, err error) {
 			dir = u.Opaque
 		}
 	}
+	if strings.Contains(dir, "://") {
+		return "", "", fmt.Errorf("hadoopconf: directory %q is not on this machine: want a path or file:///PATH", item)
+	}
 	if dir == "" {
 		return "", "", fmt.Errorf("hadoopconf: directory %q is empty", item)
 	}
