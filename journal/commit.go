@@ -260,6 +260,11 @@ func (j *Journal) applyBatch(b toApply) {
 		p.finish()
 	}
 	j.committer.recycle(b.props)
+	j.checkDue(last)
+}
+
+// checkDue has a checkpoint taken when enough was logged since the last one.
+func (j *Journal) checkDue(last dfs.TxID) {
 	if every := j.opt.CheckpointTxns; every > 0 && int64(last-dfs.TxID(j.lastImage.Load())) >= every {
 		select {
 		case j.byCount <- struct{}{}:

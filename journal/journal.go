@@ -118,6 +118,7 @@ func (j *Journal) open(ctx context.Context) error {
 	if in == 0 {
 		return errors.Join(errorsOf(surveys)...)
 	}
+	j.checkDue(r.last)
 	j.opt.Logger.Info("journal open", "txid", r.last, "image", r.image.TxID, "replayed", r.replayed, "epoch", c.epoch)
 	return nil
 }

@@ -131,6 +131,12 @@ func TestCheckpointsWhenDue(t *testing.T) {
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		require.EqualValues(t, 12, j.Stats().Checkpoint.TxID, "by time")
+		propose(t, j, 13, 18)
+		require.NoError(t, j.Close())
+		opt.CheckpointTxns, opt.Machine = 5, newMachine()
+		j = open(t, opt)
+		synctest.Wait()
+		require.EqualValues(t, 18, j.Stats().Checkpoint.TxID, "at start, if the log is long")
 		require.NoError(t, j.Close())
 	})
 }
