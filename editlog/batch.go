@@ -73,10 +73,7 @@ func (b *Batch) Size() int {
 	return len(b.buf) - batchHeaderSize
 }
 
-// First is the number of the first record.
-func (b *Batch) First() dfs.TxID { return b.first }
-
-// Last is the number of the last record; First()-1 while there is none.
+// Last is the number of the last record; one less than the first's while there is none.
 func (b *Batch) Last() dfs.TxID { return b.first + dfs.TxID(b.count) - 1 }
 
 // seal completes header and padding for the batch's place in a segment.

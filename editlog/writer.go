@@ -136,9 +136,6 @@ func (w *Writer) write(buf []byte) error {
 // Next is the number the next record will have.
 func (w *Writer) Next() dfs.TxID { return w.next }
 
-// First is the number of the segment's first record.
-func (w *Writer) First() dfs.TxID { return w.first }
-
 // Size is the number of bytes of header and batches.
 func (w *Writer) Size() int64 { return w.offset }
 

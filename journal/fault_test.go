@@ -575,3 +575,41 @@ func TestCheckpointTrace(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, string(want), got)
 }
+
+// A dropped directory whose disk was replaced comes back if the new one is blank, and
+// not if it is somebody else's.
+func TestReplacedDiskWhileRunning(t *testing.T) {
+	mem := formatted(t, "/a", "/b")
+	fs := faultfs.New(mem)
+	m := newMachine()
+	var log memoryLog
+	opt := options(fs, m, "/a", "/b")
+	opt.Logger = log.logger()
+	j := open(t, opt)
+	propose(t, j, 1, 3)
+	fs.SetHook(failing(under("/b")))
+	propose(t, j, 4, 5)
+	fs.SetHook(nil)
+	for _, name := range files(t, mem, "/b") {
+		require.NoError(t, mem.Remove("/b/current/"+name))
+	}
+	foreign := cluster
+	foreign.ClusterID = "CID-foreign"
+	b := newNameDir("/b")
+	require.NoError(t, b.writeVersion(mem, foreign))
+	_, err := j.Checkpoint(background)
+	require.NoError(t, err)
+	require.False(t, j.Stats().Dirs[1].Alive)
+	require.Contains(t, log.String(), "CID-foreign")
+	require.Equal(t, []string{"VERSION"}, files(t, mem, "/b"), "nothing of it was touched")
+	require.NoError(t, mem.Remove("/b/current/VERSION"))
+	_, err = j.Checkpoint(background)
+	require.NoError(t, err)
+	require.True(t, j.Stats().Dirs[1].Alive)
+	propose(t, j, 6, 7)
+	require.NoError(t, j.Close())
+	again := newMachine()
+	j = open(t, options(mem, again, "/b"))
+	require.Equal(t, m, again)
+	require.NoError(t, j.Close())
+}
