@@ -290,11 +290,19 @@ func (s *State) List(dst []dfs.FileStatus, dir dfs.InodeID, after string, max in
 	in := s.inodes.at(d)
 	inherited := s.policyOf(d)
 	slots, rest := s.dirs.page(s, make([]uint32, 0, min(int(in.count), dirSplit)), in.tail, after, max)
+	total := 0
+	for _, i := range slots {
+		total += s.inodes.at(i).nameLen()
+	}
+	names := make([]byte, 0, total) // all of the page's, in one piece
+	dst = slices.Grow(dst, len(slots))
 	for _, i := range slots {
 		dst = append(dst, dfs.FileStatus{})
 		st := &dst[len(dst)-1]
 		s.fillStatus(st, i, inherited)
-		st.Name = string(s.nameOf(s.inodes.at(i)))
+		start := len(names)
+		names = append(names, s.nameOf(s.inodes.at(i))...)
+		st.Name = stringOf(names[start:])
 	}
 	return dst, rest
 }
