@@ -1,6 +1,7 @@
 package blockmanager
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -172,4 +173,21 @@ func TestConfigFaults(t *testing.T) {
 	require.Error(t, err)
 	_, err = New(Config{}, nil)
 	require.Error(t, err)
+}
+
+func TestVolumesOfANodeAreBounded(t *testing.T) {
+	w := newWorld(t, testConfig)
+	n := w.addNode("", 1)
+	reports := make([]dfs.StorageReport, 5*maxVolumes)
+	for i := range reports {
+		reports[i] = dfs.StorageReport{UUID: fmt.Sprint("v", i), Type: dfs.StorageDisk}
+	}
+	_, err := w.m.Heartbeat(w.now, &Heartbeat{UUID: n.reg.Node.UUID, Storages: reports})
+	require.NoError(t, err)
+	require.Equal(t, maxVolumes, w.m.Stats(w.now).Nodes.Storages)
+	_, err = w.m.Heartbeat(w.now, &Heartbeat{UUID: n.reg.Node.UUID})
+	require.NoError(t, err)
+	w.tick()
+	require.Zero(t, w.m.Stats(w.now).Nodes.Storages)
+	w.check()
 }

@@ -21,6 +21,9 @@ type storage struct {
 	full      fullReport
 }
 
+// maxVolumes bounds the volumes of one datanode; what it tells beyond that is passed over.
+const maxVolumes = 1024
+
 // fullReport is how far a volume's full report has come.
 type fullReport struct {
 	id       uint64
@@ -194,6 +197,9 @@ func (m *Manager) setStorages(now time.Time, n *node, reports []dfs.StorageRepor
 		}
 		s := n.storage(r.UUID)
 		if s == nil {
+			if len(n.storages) >= maxVolumes {
+				break
+			}
 			if s = m.newStorage(n); s == nil {
 				continue
 			}
