@@ -431,4 +431,3 @@ func (c *cluster) contents() []byte {
 	}
 	return out
 }
-

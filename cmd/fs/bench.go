@@ -21,6 +21,7 @@ import (
 func benches() []command {
 	return []command{
 		{"namenode", "operations per second of a name node, over raw RPC", benchNameNode},
+		{"io", "throughput of writing and reading files", benchIO},
 	}
 }
 

@@ -173,90 +173,88 @@ func (g *globber) children(dir string, re *regexp.Regexp, last bool, stats map[s
 // globRegexp translates one component: ? * [abc] [^a-z] and {x,y}; a backslash takes the
 // next character as it is. It gives nil when the component holds no glob.
 func globRegexp(glob string) (*regexp.Regexp, error) {
-	var b strings.Builder
-	b.WriteString("(?s)^")
-	wild, set, curly := false, 0, 0
+	g := globTranslator{glob: glob}
+	g.out.WriteString("(?s)^")
 	for i := 0; i < len(glob); i++ {
-		c := glob[i]
-		switch {
-		case c == '\\':
-			i++
-			if i >= len(glob) {
+		if glob[i] == '\\' {
+			if i++; i >= len(glob) {
 				return nil, globError("Missing escaped character", glob)
 			}
-			b.WriteString(regexp.QuoteMeta(glob[i : i+1]))
-			continue
-		case set > 0 && c != ']':
-			switch {
-			case c == '!' && glob[i-1] == '[':
-				b.WriteByte('^')
-			case c == '^' && glob[i-1] == '[':
-				b.WriteByte('^')
-			case c == '[' || c == '^':
-				b.WriteString(`\` + string(c))
-			default:
-				b.WriteByte(c)
-			}
-			continue
-		}
-		switch c {
-		case '*':
-			b.WriteString(".*")
-			wild = true
-		case '?':
-			b.WriteByte('.')
-			wild = true
-		case '{':
-			b.WriteString("(?:")
-			curly++
-			wild = true
-		case ',':
-			if curly > 0 {
-				b.WriteByte('|')
-			} else {
-				b.WriteByte(',')
-			}
-		case '}':
-			if curly > 0 {
-				curly--
-				b.WriteByte(')')
-			} else {
-				b.WriteString(`\}`)
-			}
-		case '[':
-			set = i + 1
-			b.WriteByte('[')
-			wild = true
-		case ']':
-			if set > 0 {
-				b.WriteByte(']')
-			} else {
-				b.WriteString(`\]`)
-			}
-			set = 0
-		default:
-			if c < 0x80 {
-				b.WriteString(regexp.QuoteMeta(glob[i : i+1]))
-			} else {
-				b.WriteByte(c)
-			}
+			g.out.WriteString(regexp.QuoteMeta(glob[i : i+1]))
+		} else if g.set && glob[i] != ']' {
+			g.inSet(i)
+		} else {
+			g.outside(i)
 		}
 	}
-	if set > 0 {
+	switch {
+	case g.set:
 		return nil, globError("Unclosed character class", glob)
-	}
-	if curly > 0 {
+	case g.curly > 0:
 		return nil, globError("Unclosed group", glob)
-	}
-	if !wild {
+	case !g.wild:
 		return nil, nil
 	}
-	b.WriteByte('$')
-	re, err := regexp.Compile(b.String())
+	re, err := regexp.Compile(g.out.String() + "$")
 	if err != nil {
 		return nil, fmt.Errorf("Illegal file pattern: %s", glob)
 	}
 	return re, nil
+}
+
+// globTranslator is the state of globRegexp.
+type globTranslator struct {
+	glob  string
+	out   strings.Builder
+	set   bool // inside [ ]
+	curly int  // open { }
+	wild  bool // some character was a glob
+}
+
+// inSet translates a character of a [set].
+func (g *globTranslator) inSet(i int) {
+	first := g.glob[i-1] == '['
+	switch c := g.glob[i]; {
+	case (c == '!' || c == '^') && first:
+		g.out.WriteByte('^')
+	case c == '[' || c == '^':
+		g.out.WriteString(`\` + string(c))
+	default:
+		g.out.WriteByte(c)
+	}
+}
+
+// outside translates a character outside of sets, or the end of one.
+func (g *globTranslator) outside(i int) {
+	switch c := g.glob[i]; {
+	case c == '*':
+		g.special(".*")
+	case c == '?':
+		g.special(".")
+	case c == '{':
+		g.special("(?:")
+		g.curly++
+	case c == ',' && g.curly > 0:
+		g.out.WriteByte('|')
+	case c == '}' && g.curly > 0:
+		g.curly--
+		g.out.WriteByte(')')
+	case c == '[':
+		g.special("[")
+		g.set = true
+	case c == ']' && g.set:
+		g.set = false
+		g.out.WriteByte(']')
+	case c < 0x80:
+		g.out.WriteString(regexp.QuoteMeta(g.glob[i : i+1]))
+	default:
+		g.out.WriteByte(c) // part of a longer character
+	}
+}
+
+func (g *globTranslator) special(re string) {
+	g.wild = true
+	g.out.WriteString(re)
 }
 
 func globError(what, glob string) error {

@@ -85,7 +85,7 @@ func run(ctx context.Context, e *env, args []string) int {
 			}
 			dir, args = args[0], args[1:]
 		}
-		e.config.dir = dir
+		e.config.dir, e.config.site = dir, nil
 	}
 	if len(args) == 0 {
 		overview(e.stderr)

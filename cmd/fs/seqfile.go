@@ -147,8 +147,8 @@ func (s *sequenceText) next() (key, value []byte, err error) {
 	if err != nil || length < 0 || keyLength < 0 || keyLength > length || length > sequenceLimit {
 		return nil, nil, orError(err, errSequence)
 	}
-	buf := make([]byte, length)
-	if _, err := io.ReadFull(s.in, buf); err != nil {
+	buf, err := readN(s.in, int64(length))
+	if err != nil {
 		return nil, nil, err
 	}
 	key, value = buf[:keyLength], buf[keyLength:]
@@ -199,8 +199,8 @@ func (s *sequenceText) readBlock() error {
 		if err != nil || size < 0 || size > sequenceLimit {
 			return orError(err, errSequence)
 		}
-		buf := make([]byte, size)
-		if _, err := io.ReadFull(s.in, buf); err != nil {
+		buf, err := readN(s.in, size)
+		if err != nil {
 			return err
 		}
 		if buf, err = s.inflate(buf); err != nil {
@@ -226,6 +226,9 @@ func (s *sequenceText) readBlock() error {
 }
 
 func (s *sequenceText) inflate(b []byte) ([]byte, error) {
+	if s.decompress == nil {
+		return b, nil
+	}
 	r, err := s.decompress(bytes.NewReader(b))
 	if err != nil {
 		return nil, err
@@ -248,9 +251,24 @@ func (s *sequenceText) text() (string, error) {
 	if err != nil || n < 0 || n > 1<<20 {
 		return "", orError(err, errSequence)
 	}
-	b := make([]byte, n)
-	_, err = io.ReadFull(s.in, b)
+	b, err := readN(s.in, n)
 	return string(b), err
+}
+
+// readN reads n bytes; a length that lies costs no more memory than there are bytes.
+func readN(r io.Reader, n int64) ([]byte, error) {
+	var b bytes.Buffer
+	if _, err := io.CopyN(&b, r, n); err != nil {
+		return nil, noEOF(err)
+	}
+	return b.Bytes(), nil
+}
+
+func noEOF(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
 }
 
 // readVLong reads Hadoop's number of variable length: one byte for -112 to 127, else a

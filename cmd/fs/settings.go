@@ -6,9 +6,10 @@ import (
 	"net"
 	"os"
 	"os/user"
-	"path/filepath"
 	"strconv"
 	"strings"
+
+	"redoubt/internal/hadoopconf"
 )
 
 // defaultFS is where the shell looks when nothing is configured: what fs minicluster
@@ -23,6 +24,7 @@ type settings struct {
 	set   map[string]string
 
 	values map[string]string
+	site   *hadoopconf.Conf
 }
 
 // with gives a copy that has one more property set.
@@ -42,12 +44,15 @@ func (s *settings) load() error {
 		return nil
 	}
 	values := map[string]string{}
-	var files []string
-	if s.dir != "" {
-		files = append(files, filepath.Join(s.dir, "core-site.xml"), filepath.Join(s.dir, "hdfs-site.xml"))
+	if s.dir != "" && s.site == nil {
+		sys := hadoopconf.System{ReadFile: os.ReadFile, LookupEnv: os.LookupEnv, Properties: map[string]string{"user.name": effectiveUser()}}
+		var err error
+		if s.site, err = hadoopconf.Load(sys, []string{s.dir}, nil); err != nil {
+			return err
+		}
 	}
-	for i, name := range append(files, s.files...) {
-		if err := readSite(name, values); err != nil && !(i < len(files) && os.IsNotExist(err)) {
+	for _, name := range s.files {
+		if err := readSite(name, values); err != nil {
 			return err
 		}
 	}
@@ -60,16 +65,27 @@ func (s *settings) load() error {
 
 // get gives a property's value, or the default when it is not set.
 func (s *settings) get(key, def string) string {
-	if v, ok := s.values[key]; ok {
+	if v, ok := s.lookup(key); ok {
 		return v
 	}
 	return def
 }
 
+// lookup gives a property's value and whether it is set.
+func (s *settings) lookup(key string) (string, bool) {
+	if v, ok := s.values[key]; ok {
+		return v, true
+	}
+	if s.site != nil {
+		return s.site.Lookup(key)
+	}
+	return "", false
+}
+
 // number gives a property that is a whole number; an ill-formed one is an error that
 // names it.
 func (s *settings) number(key string, def int64) (int64, error) {
-	v, ok := s.values[key]
+	v, ok := s.lookup(key)
 	if !ok {
 		return def, nil
 	}
@@ -82,7 +98,7 @@ func (s *settings) number(key string, def int64) (int64, error) {
 
 // boolean gives a property that is true or false.
 func (s *settings) boolean(key string, def bool) bool {
-	switch strings.ToLower(strings.TrimSpace(s.values[key])) {
+	switch strings.ToLower(strings.TrimSpace(s.get(key, ""))) {
 	case "true":
 		return true
 	case "false":
