@@ -73,6 +73,7 @@ type Conn struct {
 
 	mu      sync.Mutex
 	pending map[int32]*pending
+	spare   []*pending
 	err     error // what ended the connection
 	done    chan struct{}
 	wg      sync.WaitGroup
@@ -199,9 +200,6 @@ func (c *Conn) CallAs(ctx context.Context, t Target, id, retry int32, req Marsha
 		b = append(b, make([]byte, size)...)
 		_, err := req.MarshalToSizedBufferVT(b[n:])
 		return b, err
-	}
-	if resp == nil {
-		p.resp = nothing{}
 	}
 	_, err := c.roundTrip(ctx, t, id, retry, p, encode)
 	return err
