@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"redoubt/dfs"
+	"redoubt/wire/clientrpc"
 	"redoubt/wire/hadooprpc"
 )
 
@@ -14,7 +15,7 @@ import (
 func remoteError(method string, err error) error {
 	var remote *hadooprpc.RemoteError
 	if errors.As(err, &remote) {
-		kind := kindOfClass(remote.Class)
+		kind, _ := clientrpc.KindOfClass(remote.Class) // Other for what nobody knows
 		text, _, _ := strings.Cut(remote.Message, "\n\tat ")
 		return &dfs.Error{Op: method, Kind: kind, Msg: text, Err: sentinel(kind)}
 	}
