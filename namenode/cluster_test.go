@@ -248,6 +248,19 @@ func TestBadBlocks(t *testing.T) {
 	require.Equal(t, []string{"/f"}, paths)
 }
 
+func TestBalancerBandwidth(t *testing.T) {
+	r := newRig(t, 2)
+	require.Equal(t, dfs.Permission, dfs.KindOf(r.SetBalancerBandwidth(by("bob"), 1)))
+	require.NoError(t, r.SetBalancerBandwidth(by("root"), 12345))
+	r.beatAll()
+	r.beatAll()
+	for _, d := range r.nodes {
+		require.Len(t, d.orders, 1)
+		require.Equal(t, control.CmdBandwidth, d.orders[0].Kind)
+		require.Equal(t, int64(12345), d.orders[0].Value)
+	}
+}
+
 func TestAuditTrail(t *testing.T) {
 	var out bytes.Buffer
 	r := newRig(t, 3, func(c *Config) { c.Audit = &out })

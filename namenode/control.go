@@ -2,6 +2,7 @@ package namenode
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"redoubt/blockmanager"
@@ -97,7 +98,50 @@ func (n *NameNode) Heartbeat(ctx context.Context, req *control.HeartbeatRequest)
 	for _, c := range commands {
 		reply.Commands = append(reply.Commands, n.command(c))
 	}
+	if bytes, ok := n.bandwidth.news(req.UUID); ok {
+		reply.Commands = append(reply.Commands, control.Command{Kind: control.CmdBandwidth, NewLength: -1, Value: bytes})
+	}
 	return reply, nil
+}
+
+// bandwidth is what administrators have said about balancing, and who has been told.
+type bandwidth struct {
+	mu    sync.Mutex
+	bytes int64
+	told  map[string]bool // by datanode UUID; nil: nothing has been said
+}
+
+func (b *bandwidth) set(bytes int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.bytes, b.told = bytes, map[string]bool{}
+}
+
+// news is what a datanode has not been told yet.
+func (b *bandwidth) news(node string) (int64, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.told == nil || b.told[node] {
+		return 0, false
+	}
+	b.told[node] = true
+	return b.bytes, true
+}
+
+// SetBalancerBandwidth tells all datanodes, with their next heartbeats, how many bytes a
+// second balancing may use.
+func (n *NameNode) SetBalancerBandwidth(c *dfs.Caller, bytesPerSecond int64) error {
+	r, err := n.administer(c, "setBalancerBandwidth")
+	if err != nil {
+		return err
+	}
+	defer n.end(r)
+	if bytesPerSecond < 0 {
+		return dfs.Errorf(dfs.IllegalArgument, "Bandwidth should be a positive integer, not %d", bytesPerSecond)
+	}
+	n.bandwidth.set(bytesPerSecond)
+	r.audit(nil, "setBalancerBandwidth", "", "", nil)
+	return nil
 }
 
 // command puts the block manager's order into the words of the wire.

@@ -46,6 +46,7 @@ type soft struct {
 	audit      *auditLog
 	hosts      atomic.Pointer[hostLists]
 	commits    commitTimes
+	bandwidth  bandwidth
 	requests   sync.Pool // of *request
 	records    sync.Pool // of *[]byte, for encoded ops
 }

@@ -195,7 +195,9 @@ func (r *request) located(f *namespace.Inode, offset, length int64) *dfs.Located
 	if !any {
 		return lb
 	}
-	lb.LastComplete = last.State == namespace.BlockCompleted
+	// A block that is being cut by its datanodes has its new length already: what lies
+	// beyond must not be read any more, so readers are not sent to ask for more.
+	lb.LastComplete = last.State == namespace.BlockCompleted || last.State == namespace.BlockUnderRecovery
 	if !lb.LastComplete {
 		lb.FileLength -= last.Length
 	}
