@@ -242,11 +242,11 @@ func (r *request) takeOver(f *namespace.Inode, path, op, holder string) error {
 	if !ok {
 		return writerError(dfs.BeingCreated, op, path, holder, r.machine(), "because the file is under construction but no leases found.")
 	}
-	if open.Holder == holder {
-		return writerError(dfs.BeingCreated, op, path, holder, r.machine(), "because current leaseholder is trying to recreate file.")
-	}
 	if open.Holder == recoveryHolder || r.n.recovering(f.ID) {
 		return writerError(dfs.RecoveryInProgress, op, path, holder, r.machine(), "because another recovery is in progress by "+open.Holder+" on "+open.Machine)
+	}
+	if open.Holder == holder {
+		return writerError(dfs.BeingCreated, op, path, holder, r.machine(), "because current leaseholder is trying to recreate file.")
 	}
 	if r.n.leases.softExpired(open.Holder, r.now) {
 		return &silentWriter{f.ID}

@@ -216,6 +216,7 @@ func TestTruncate(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, int64(1000), lb.FileLength, "what was cut off can't be read any more")
 		require.True(t, lb.LastComplete)
+		require.Equal(t, int64(1<<20), r.stat("/f").Length, "clients wait for the new length to learn that it is done")
 		require.Len(t, lb.Blocks[0].Locs, 3)
 		_, _, err = r.Append(ctx, by("root"), "/f", "w", 0)
 		require.Equal(t, dfs.RecoveryInProgress, dfs.KindOf(err), "%v", err)

@@ -39,6 +39,9 @@ func (r *request) status(path string, st *dfs.FileStatus) (found bool, err error
 		return false, nil
 	}
 	*st = r.n.ns.Status(ino)
+	if ino.UnderConstruction {
+		st.Length += r.n.beingCut(ino.ID)
+	}
 	return true, nil
 }
 

@@ -26,6 +26,7 @@ type recovery struct {
 	file  dfs.InodeID
 	stamp dfs.GenStamp
 	begun time.Time
+	cut   int64 // bytes that a truncate takes off
 }
 
 func (n *NameNode) recovering(file dfs.InodeID) bool {
@@ -37,6 +38,19 @@ func (n *NameNode) recovering(file dfs.InodeID) bool {
 		}
 	}
 	return false
+}
+
+// beingCut is how many bytes a truncate under way still has to take off a file. Until it is
+// done the file is told with its old length, because that is what clients wait for.
+func (n *NameNode) beingCut(file dfs.InodeID) (bytes int64) {
+	n.recoveries.mu.Lock()
+	defer n.recoveries.mu.Unlock()
+	for _, r := range n.recoveries.by {
+		if r.file == file {
+			bytes += r.cut
+		}
+	}
+	return bytes
 }
 
 // recoverySince gives the recovery of a block that was ordered last, and how long ago.
@@ -63,7 +77,11 @@ func (n *NameNode) startRecovery(b dfs.Block, stamp dfs.GenStamp, newLength int6
 		return
 	}
 	n.recoveries.mu.Lock()
-	n.recoveries.by[b.ID] = recovery{file: stored.File, stamp: stamp, begun: now}
+	next := recovery{file: stored.File, stamp: stamp, begun: now, cut: n.recoveries.by[b.ID].cut}
+	if newLength >= 0 {
+		next.cut = max(next.cut, b.Length-newLength)
+	}
+	n.recoveries.by[b.ID] = next
 	n.recoveries.mu.Unlock()
 	if newLength >= 0 {
 		n.blocks.Reopened(now, b)
