@@ -53,6 +53,7 @@ func callers(b *testing.B, n int, fn func(i int) error) {
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	b.ResetTimer()
+	b.StartTimer()
 	for range n {
 		wg.Go(func() {
 			for i := next.Add(1); i <= int64(b.N); i = next.Add(1) {
