@@ -21,6 +21,7 @@ import (
 
 	"redoubt/datanode"
 	"redoubt/internal/hadoopconf"
+	"redoubt/internal/nodeconf"
 	"redoubt/vfs"
 )
 
@@ -104,7 +105,7 @@ func usageError(e env, err error) int {
 
 func help(e env, fs *pflag.FlagSet) int {
 	fmt.Fprint(e.stdout, usageText, fs.FlagUsages(), "\nKeys that count:\n")
-	if err := hadoopconf.WriteHelp(e.stdout, keys()); err != nil {
+	if err := hadoopconf.WriteHelp(e.stdout, nodeconf.DataNodeKeys()); err != nil {
 		return exitError
 	}
 	return exitOK
@@ -122,7 +123,7 @@ func serve(ctx context.Context, o *options, e env) int {
 		fmt.Fprintf(e.stderr, "datanode: %v\n", err)
 		return exitUsage
 	}
-	cfg, err := config(conf, o.nameNodes)
+	cfg, err := nodeconf.DataNode(conf, o.nameNodes)
 	if err == nil {
 		err = cfg.Validate()
 	}

@@ -8,14 +8,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
 	"redoubt/datanode"
 	"redoubt/dfs"
-	"redoubt/internal/hadoopconf"
+	"redoubt/internal/nodeconf"
 	"redoubt/wire/control"
 	"redoubt/wire/hadooprpc"
 )
@@ -49,11 +48,10 @@ func call(args ...string) (code int, stdout, stderr string) {
 func TestUsage(t *testing.T) {
 	code, out, _ := call("--help")
 	require.Equal(t, exitOK, code)
-	for _, name := range keyNames {
-		require.Contains(t, out, name)
+	for _, k := range nodeconf.DataNodeKeys() {
+		require.Contains(t, out, k.Name)
 	}
 	require.Contains(t, out, "--conf")
-	require.Len(t, keys(), len(keyNames), "every key that is read stands in the table")
 	code, out, _ = call("version")
 	require.Equal(t, exitOK, code)
 	require.Contains(t, out, datanode.SoftwareVersion)
@@ -75,37 +73,6 @@ func TestUsage(t *testing.T) {
 		require.Equal(t, exitUsage, code, "%v: %s", c.args, stderr)
 		require.Contains(t, stderr, c.want)
 	}
-}
-
-func TestConfig(t *testing.T) {
-	load := func(overrides ...string) datanode.Config {
-		conf, err := hadoopconf.Load(hadoopconf.System{ReadFile: os.ReadFile}, nil, overrides)
-		require.NoError(t, err)
-		cfg, err := config(conf, nil)
-		require.NoError(t, err)
-		require.NoError(t, cfg.Validate())
-		return cfg
-	}
-	cfg := load()
-	require.Equal(t, []string{"127.0.0.1:8020"}, cfg.NameNodes)
-	require.Equal(t, datanode.Addresses{Transfer: "127.0.0.1:9866", IPC: "127.0.0.1:9867", HTTP: "127.0.0.1:9864"}, cfg.Listen)
-	require.Zero(t, cfg.Timeouts.Heartbeat, "the name node says")
-	require.Equal(t, 4096, cfg.Limits.Streams)
-
-	cfg = load("fs.defaultFS=hdfs://nn.example", "dfs.datanode.data.dir=[SSD]file:///a,/b", "dfs.datanode.address=0.0.0.0", "dfs.heartbeat.interval=1",
-		"dfs.datanode.failed.volumes.tolerated=0", "dfs.datanode.du.reserved=1g", "dfs.block.scanner.volume.bytes.per.second=0", "dfs.datanode.hostname=me")
-	require.Equal(t, []string{"nn.example:8020"}, cfg.NameNodes)
-	require.Equal(t, "0.0.0.0:9866", cfg.Listen.Transfer)
-	require.Equal(t, time.Second, cfg.Timeouts.Heartbeat)
-	require.Equal(t, dfs.StorageSSD, cfg.Volumes[0].Type)
-	require.Equal(t, "/b", cfg.Volumes[1].Dir)
-	require.Equal(t, -1, cfg.FailedVolumesTolerated)
-	require.Equal(t, int64(1<<30), cfg.Reserved)
-	require.Negative(t, cfg.Limits.ScrubBandwidth)
-	require.Equal(t, "me", cfg.Listen.Host)
-	cfg = load("fs.defaultFS=hdfs://clients:1", "dfs.namenode.rpc-address=nn:2", "dfs.namenode.servicerpc-address=nn:3", "dfs.datanode.failed.volumes.tolerated=-1")
-	require.Equal(t, []string{"nn:3"}, cfg.NameNodes)
-	require.Zero(t, cfg.FailedVolumesTolerated)
 }
 
 // nameNode takes every datanode of its cluster.

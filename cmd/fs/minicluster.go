@@ -12,7 +12,11 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"redoubt/datanode"
+	"redoubt/internal/hadoopconf"
 	"redoubt/internal/minicluster"
+	"redoubt/internal/nodeconf"
+	"redoubt/namenode"
 )
 
 // runMinicluster runs a whole cluster in this process until it is interrupted.
@@ -29,6 +33,9 @@ func runMinicluster(ctx context.Context, e *env, args []string) int {
 	flags.IntVar(&cfg.Racks, "racks", 0, "deal the datanodes out to so many racks; 0: one rack")
 	flags.IntVar(&cfg.Replication, "replication", 0, "replicas of a file whose client asks for none (default 3, or as many as there are datanodes)")
 	flags.BoolVar(&cfg.Pprof, "pprof", false, "serve profiles at /debug/pprof/ on the HTTP ports")
+	var confDirs, overrides []string
+	flags.StringArrayVar(&confDirs, "conf", nil, "`DIR` with core-site.xml and hdfs-site.xml; addresses and directories in them do not count here")
+	flags.StringArrayVarP(&overrides, "define", "D", nil, "`KEY=VALUE` over what the files say, for all nodes of the cluster")
 	audit := flags.String("audit-log", "", "file for one audit line per operation; - is standard error")
 	verbose := flags.BoolP("verbose", "v", false, "log what the nodes do")
 	flags.Usage = func() {
@@ -49,6 +56,10 @@ func runMinicluster(ctx context.Context, e *env, args []string) int {
 		level = slog.LevelDebug
 	}
 	cfg.Log = slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: level}))
+	if err := configureCluster(&cfg, confDirs, overrides); err != nil {
+		fmt.Fprintln(e.stderr, "fs minicluster:", err)
+		return exitUsage
+	}
 	out, err := openAudit(e, *audit)
 	if err != nil {
 		fmt.Fprintln(e.stderr, "fs minicluster:", err)
@@ -69,6 +80,40 @@ func runMinicluster(ctx context.Context, e *env, args []string) int {
 	fmt.Fprintf(e.stdout, "ready in %d ms: %s http://%s\n", time.Since(begun).Milliseconds(), cluster.URI(), cluster.HTTPAddr())
 	whatNext(e.stdout, cluster)
 	return waitForEnd(ctx, e, cluster)
+}
+
+// configureCluster lays Hadoop's configuration over the nodes that will be started. The
+// machine's own, in HADOOP_CONF_DIR, is about another cluster and is not read.
+func configureCluster(cfg *minicluster.Config, dirs, overrides []string) error {
+	if len(dirs)+len(overrides) == 0 {
+		return nil
+	}
+	env := func(name string) (string, bool) {
+		if name == hadoopconf.ConfDirEnv {
+			return "", false
+		}
+		return os.LookupEnv(name)
+	}
+	sys := hadoopconf.System{ReadFile: os.ReadFile, LookupEnv: env, Properties: map[string]string{"user.name": effectiveUser()}}
+	conf, err := hadoopconf.Load(sys, dirs, overrides)
+	if err != nil {
+		return err
+	}
+	if err := nodeconf.OverNameNode(conf, new(namenode.Config)); err != nil {
+		return err
+	}
+	if err := nodeconf.OverDataNode(conf, new(datanode.Config)); err != nil {
+		return err
+	}
+	// Both went through above; only a racks' file that has gone since could still fail.
+	failed := func(err error) {
+		if err != nil {
+			cfg.Log.Error("the configuration can't be applied any more", "err", err)
+		}
+	}
+	cfg.NameNode = func(c *namenode.Config) { failed(nodeconf.OverNameNode(conf, c)) }
+	cfg.DataNode = func(_ int, c *datanode.Config) { failed(nodeconf.OverDataNode(conf, c)) }
+	return nil
 }
 
 // whatNext says what to type now.

@@ -130,7 +130,9 @@ func TestRun(t *testing.T) {
 
 	ctx, stop := context.WithCancel(t.Context())
 	log, done := newLines(), make(chan int)
-	go func() { done <- run(ctx, newApp(env, io.Discard, log), []string{"run", "--audit-log", filepath.Join(conf, "audit.log")}) }()
+	go func() {
+		done <- run(ctx, newApp(env, io.Discard, log), []string{"run", "--audit-log", filepath.Join(conf, "audit.log")})
+	}()
 	rpc := log.await(t, `msg=serving rpc=(\S+)`)[1]
 	conn, err := net.Dial("tcp", rpc)
 	require.NoError(t, err)

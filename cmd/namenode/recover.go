@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"redoubt/internal/nodeconf"
 	"redoubt/journal"
 	"redoubt/vfs"
 )
@@ -20,7 +21,7 @@ func runRecover(_ context.Context, a *app, args []string) int {
 	if done {
 		return code
 	}
-	dirs, err := nameDirs(conf)
+	dirs, err := nodeconf.NameDirs(conf)
 	if err != nil {
 		return a.fail("recover", err, exitUsage)
 	}

@@ -11,7 +11,9 @@ import (
 	"strings"
 
 	"redoubt/dfs"
+	"redoubt/internal/hadoopconf"
 	"redoubt/internal/nameserver"
+	"redoubt/internal/nodeconf"
 	"redoubt/namenode"
 	"redoubt/vfs"
 )
@@ -25,7 +27,7 @@ func runFormat(_ context.Context, a *app, args []string) int {
 	if done {
 		return code
 	}
-	dirs, err := nameDirs(conf)
+	dirs, err := nodeconf.NameDirs(conf)
 	if err != nil {
 		return a.fail("format", err, exitUsage)
 	}
@@ -91,6 +93,22 @@ func runRun(ctx context.Context, a *app, args []string) int {
 	return code
 }
 
+// serverConfig is everything that run needs.
+func (a *app) serverConfig(conf *hadoopconf.Conf) (cfg nameserver.Config, err error) {
+	if cfg.NameNode, err = nodeconf.NameNode(conf); err != nil {
+		return cfg, err
+	}
+	cfg.NameNode.Superuser = a.user()
+	if cfg.NameNode.Topology, err = nodeconf.Topology(conf, slog.Default); err != nil {
+		return cfg, err
+	}
+	if cfg.RPC, err = nodeconf.RPCAddress(conf); err != nil {
+		return cfg, err
+	}
+	cfg.HTTP = nodeconf.HTTPAddress(conf)
+	return cfg, nil
+}
+
 func (a *app) openAudit(name string) (io.WriteCloser, error) {
 	switch name {
 	case "":
@@ -117,7 +135,7 @@ func runCheckpoint(ctx context.Context, a *app, args []string) int {
 	if done {
 		return code
 	}
-	cfg, err := nameNodeConfig(conf)
+	cfg, err := nodeconf.NameNode(conf)
 	if err != nil {
 		return a.fail("checkpoint", err, exitUsage)
 	}

@@ -1,4 +1,4 @@
-package main
+package nodeconf
 
 import (
 	"fmt"
@@ -13,9 +13,9 @@ import (
 	"redoubt/internal/hadoopconf"
 )
 
-// topology finds the racks of datanodes: from net.topology.table.file.name, else by
+// Topology finds the racks of datanodes: from net.topology.table.file.name, else by
 // net.topology.script.file.name, else nil, which puts all on one rack.
-func topology(conf *hadoopconf.Conf, log func() *slog.Logger) (func(dfs.DatanodeID) string, error) {
+func Topology(conf *hadoopconf.Conf, log func() *slog.Logger) (func(dfs.DatanodeID) string, error) {
 	if name := conf.String("net.topology.table.file.name"); name != "" {
 		data, err := os.ReadFile(name)
 		if err != nil {

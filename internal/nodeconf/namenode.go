@@ -1,8 +1,11 @@
-package main
+// Package nodeconf turns Hadoop's keys, as package hadoopconf has read and checked them,
+// into the configurations of a name node and of a datanode. The commands that run a node
+// as a process and the cluster in one process all go through it, so that a key means the
+// same to each of them.
+package nodeconf
 
 import (
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"strings"
@@ -11,12 +14,11 @@ import (
 	"redoubt/blockmanager"
 	"redoubt/dfs"
 	"redoubt/internal/hadoopconf"
-	"redoubt/internal/nameserver"
 	"redoubt/namenode"
 )
 
-// nameDirs reads dfs.namenode.name.dir.
-func nameDirs(conf *hadoopconf.Conf) ([]string, error) {
+// NameDirs reads dfs.namenode.name.dir.
+func NameDirs(conf *hadoopconf.Conf) ([]string, error) {
 	var dirs []string
 	for _, item := range conf.List("dfs.namenode.name.dir") {
 		_, dir, err := hadoopconf.LocalDir(item)
@@ -28,9 +30,10 @@ func nameDirs(conf *hadoopconf.Conf) ([]string, error) {
 	return dirs, nil
 }
 
-// nameNodeConfig turns Hadoop's keys into the name node's configuration.
-func nameNodeConfig(conf *hadoopconf.Conf) (namenode.Config, error) {
-	dirs, err := nameDirs(conf)
+// NameNode turns Hadoop's keys into a name node's configuration. Who is the superuser,
+// the log and the racks are left to the caller.
+func NameNode(conf *hadoopconf.Conf) (namenode.Config, error) {
+	dirs, err := NameDirs(conf)
 	if err != nil {
 		return namenode.Config{}, err
 	}
@@ -128,23 +131,6 @@ func blockConfig(conf *hadoopconf.Conf) blockmanager.Config {
 	}
 }
 
-// serverConfig is everything that run needs.
-func (a *app) serverConfig(conf *hadoopconf.Conf) (cfg nameserver.Config, err error) {
-	if cfg.NameNode, err = nameNodeConfig(conf); err != nil {
-		return cfg, err
-	}
-	cfg.NameNode.Superuser = a.user()
-	cfg.NameNode.Topology, err = topology(conf, slog.Default)
-	if err != nil {
-		return cfg, err
-	}
-	if cfg.RPC, err = rpcAddress(conf); err != nil {
-		return cfg, err
-	}
-	cfg.HTTP = httpAddress(conf)
-	return cfg, nil
-}
-
 // zeroIsOff turns Hadoop's "0 is off" into namenode.Config's "negative is off".
 func zeroIsOff(d time.Duration) time.Duration {
 	if d == 0 {
@@ -153,10 +139,10 @@ func zeroIsOff(d time.Duration) time.Duration {
 	return d
 }
 
-// rpcAddress is where clients and datanodes connect: dfs.namenode.rpc-address, else the
+// RPCAddress is where clients and datanodes connect: dfs.namenode.rpc-address, else the
 // authority of fs.defaultFS, else loopback. The bind host replaces its host for
 // listening.
-func rpcAddress(conf *hadoopconf.Conf) (string, error) {
+func RPCAddress(conf *hadoopconf.Conf) (string, error) {
 	addr := conf.String("dfs.namenode.rpc-address")
 	if addr == "" && conf.IsSet("fs.defaultFS") {
 		list, err := conf.NameNodes("")
@@ -174,9 +160,9 @@ func rpcAddress(conf *hadoopconf.Conf) (string, error) {
 	return bound(hadoopconf.WithPort(addr, hadoopconf.DefaultRPCPort), conf.String("dfs.namenode.rpc-bind-host")), nil
 }
 
-// httpAddress is dfs.namenode.http-address; when nobody set it, loopback and not, as in
+// HTTPAddress is dfs.namenode.http-address; when nobody set it, loopback and not, as in
 // HDFS, every interface.
-func httpAddress(conf *hadoopconf.Conf) string {
+func HTTPAddress(conf *hadoopconf.Conf) string {
 	addr := conf.String("dfs.namenode.http-address")
 	if !conf.IsSet("dfs.namenode.http-address") {
 		addr = "127.0.0.1:9870"

@@ -1,4 +1,4 @@
-package main
+package nodeconf
 
 import (
 	"fmt"
@@ -13,8 +13,8 @@ import (
 	"redoubt/vfs"
 )
 
-// keyNames are the keys of the configuration that a datanode reads.
-var keyNames = []string{
+// dataNodeKeys are the keys of the configuration that a datanode reads.
+var dataNodeKeys = []string{
 	"fs.defaultFS", "hadoop.tmp.dir", "dfs.nameservices", "dfs.namenode.rpc-address", "dfs.namenode.servicerpc-address",
 	"dfs.heartbeat.interval", "dfs.blockreport.intervalMsec", "dfs.blockreport.split.threshold",
 	"dfs.datanode.address", "dfs.datanode.ipc.address", "dfs.datanode.http.address", "dfs.datanode.hostname",
@@ -24,10 +24,10 @@ var keyNames = []string{
 	"dfs.datanode.socket.write.timeout", "dfs.datanode.socket.reuse.keepalive", "dfs.client.socket-timeout",
 }
 
-// keys gives the table's lines of the keys that a datanode reads.
-func keys() []hadoopconf.Key {
+// DataNodeKeys gives the table's lines of the keys that a datanode reads.
+func DataNodeKeys() []hadoopconf.Key {
 	var out []hadoopconf.Key
-	for _, name := range keyNames {
+	for _, name := range dataNodeKeys {
 		for _, k := range hadoopconf.Keys {
 			if k.Name == name {
 				out = append(out, k)
@@ -37,8 +37,9 @@ func keys() []hadoopconf.Key {
 	return out
 }
 
-// config turns Hadoop's keys into a datanode's configuration.
-func config(conf *hadoopconf.Conf, nameNodes []string) (datanode.Config, error) {
+// DataNode turns Hadoop's keys into a datanode's configuration. With no nameNodes it takes
+// those that are configured.
+func DataNode(conf *hadoopconf.Conf, nameNodes []string) (datanode.Config, error) {
 	cfg := datanode.Config{
 		FS:        vfs.OS(),
 		NameNodes: nameNodes,

@@ -1,0 +1,99 @@
+package nodeconf_test
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"redoubt/blockmanager"
+	"redoubt/datanode"
+	"redoubt/dfs"
+	"redoubt/internal/hadoopconf"
+	"redoubt/internal/nodeconf"
+	"redoubt/namenode"
+)
+
+func load(t *testing.T, overrides ...string) *hadoopconf.Conf {
+	conf, err := hadoopconf.Load(hadoopconf.System{ReadFile: os.ReadFile}, nil, overrides)
+	require.NoError(t, err)
+	return conf
+}
+
+func TestDataNode(t *testing.T) {
+	read := func(overrides ...string) datanode.Config {
+		cfg, err := nodeconf.DataNode(load(t, overrides...), nil)
+		require.NoError(t, err)
+		require.NoError(t, cfg.Validate())
+		return cfg
+	}
+	cfg := read()
+	require.Equal(t, []string{"127.0.0.1:8020"}, cfg.NameNodes)
+	require.Equal(t, datanode.Addresses{Transfer: "127.0.0.1:9866", IPC: "127.0.0.1:9867", HTTP: "127.0.0.1:9864"}, cfg.Listen)
+	require.Zero(t, cfg.Timeouts.Heartbeat, "the name node says")
+	require.Equal(t, 4096, cfg.Limits.Streams)
+
+	cfg = read("fs.defaultFS=hdfs://nn.example", "dfs.datanode.data.dir=[SSD]file:///a,/b", "dfs.datanode.address=0.0.0.0", "dfs.heartbeat.interval=1",
+		"dfs.datanode.failed.volumes.tolerated=0", "dfs.datanode.du.reserved=1g", "dfs.block.scanner.volume.bytes.per.second=0", "dfs.datanode.hostname=me")
+	require.Equal(t, []string{"nn.example:8020"}, cfg.NameNodes)
+	require.Equal(t, "0.0.0.0:9866", cfg.Listen.Transfer)
+	require.Equal(t, time.Second, cfg.Timeouts.Heartbeat)
+	require.Equal(t, dfs.StorageSSD, cfg.Volumes[0].Type)
+	require.Equal(t, "/b", cfg.Volumes[1].Dir)
+	require.Equal(t, -1, cfg.FailedVolumesTolerated)
+	require.Equal(t, int64(1<<30), cfg.Reserved)
+	require.Negative(t, cfg.Limits.ScrubBandwidth)
+	require.Equal(t, "me", cfg.Listen.Host)
+	cfg = read("fs.defaultFS=hdfs://clients:1", "dfs.namenode.rpc-address=nn:2", "dfs.namenode.servicerpc-address=nn:3", "dfs.datanode.failed.volumes.tolerated=-1")
+	require.Equal(t, []string{"nn:3"}, cfg.NameNodes)
+	require.Zero(t, cfg.FailedVolumesTolerated)
+}
+
+func TestDataNodeKeysStandInTheTable(t *testing.T) {
+	seen := map[string]bool{}
+	for _, k := range nodeconf.DataNodeKeys() {
+		require.False(t, seen[k.Name], k.Name)
+		seen[k.Name] = true
+	}
+	require.True(t, seen["dfs.datanode.data.dir"] && seen["dfs.client.socket-timeout"])
+}
+
+// TestOver holds that a cluster keeps what it was made with, but for keys that are set.
+func TestOver(t *testing.T) {
+	made := func() namenode.Config {
+		return namenode.Config{NameDirs: []string{"/mine"}, Superuser: "me",
+			Files:    namenode.FileConfig{Defaults: dfs.ServerDefaults{Replication: 2}},
+			SafeMode: namenode.SafeModeConfig{Extension: -1},
+			Blocks:   blockmanager.Config{Liveness: blockmanager.Liveness{Heartbeat: time.Second, Recheck: 5 * time.Second, Stale: 5 * time.Second}},
+			Topology: func(dfs.DatanodeID) string { return "/r" }}
+	}
+	cfg := made()
+	require.NoError(t, nodeconf.OverNameNode(load(t), &cfg))
+	require.NoError(t, cfg.Validate())
+	require.Equal(t, []string{"/mine"}, cfg.NameDirs)
+	require.Equal(t, "me", cfg.Superuser)
+	require.Equal(t, uint16(2), cfg.Files.Defaults.Replication)
+	require.Equal(t, made().Blocks.Liveness, cfg.Blocks.Liveness)
+	require.Equal(t, time.Duration(-1), cfg.SafeMode.Extension)
+	require.NotNil(t, cfg.Topology)
+
+	cfg = made()
+	require.NoError(t, nodeconf.OverNameNode(load(t, "dfs.replication=1", "dfs.heartbeat.interval=7", "dfs.namenode.safemode.extension=3000",
+		"dfs.namenode.fs-limits.min-block-size=0", "dfs.namenode.name.dir=/other", "dfs.permissions.superusergroup=wheel"), &cfg))
+	require.Equal(t, []string{"/mine"}, cfg.NameDirs, "the cluster's directory decides")
+	require.Equal(t, uint16(1), cfg.Files.Defaults.Replication)
+	require.Equal(t, 7*time.Second, cfg.Blocks.Liveness.Heartbeat)
+	require.Equal(t, 5*time.Second, cfg.Blocks.Liveness.Recheck)
+	require.Equal(t, 3*time.Second, cfg.SafeMode.Extension)
+	require.Equal(t, int64(1), cfg.Files.MinBlockSize)
+	require.Equal(t, "wheel", cfg.Supergroup)
+	require.ErrorContains(t, nodeconf.OverNameNode(load(t, "dfs.checksum.type=NULL"), &cfg), "dfs.checksum.type")
+
+	dn := datanode.Config{NameNodes: []string{"nn:1"}, Listen: datanode.Addresses{Host: "localhost"}}
+	require.NoError(t, nodeconf.OverDataNode(load(t, "dfs.datanode.max.transfer.threads=9", "dfs.datanode.address=0.0.0.0:1"), &dn))
+	require.Equal(t, 9, dn.Limits.Streams)
+	require.Equal(t, datanode.Addresses{Host: "localhost"}, dn.Listen)
+	require.Equal(t, []string{"nn:1"}, dn.NameNodes)
+	require.Empty(t, dn.Volumes)
+}
