@@ -287,6 +287,49 @@ func TestDamageInTheOnlyCopyIsRefused(t *testing.T) {
 	require.Equal(t, before, disk(t, mem, "/a"))
 }
 
+// Nor is a segment in progress taken for an empty one because its header can't be read:
+// the header was durable before the segment had its name.
+func TestDamagedHeaderOfTheOnlyCopyIsRefused(t *testing.T) {
+	const segment = "/current/edits_inprogress_0000000000000000011"
+	damages := map[string]func(t *testing.T, fs *vfs.Mem, name string){
+		"magic":    func(t *testing.T, fs *vfs.Mem, name string) { flip(t, fs, name, 3) },
+		"checksum": func(t *testing.T, fs *vfs.Mem, name string) { flip(t, fs, name, 120) },
+		"cut": func(t *testing.T, fs *vfs.Mem, name string) {
+			f, err := fs.OpenWrite(name)
+			require.NoError(t, err)
+			require.NoError(t, f.Truncate(0))
+			require.NoError(t, f.Sync())
+			require.NoError(t, f.Close())
+		},
+	}
+	for what, damage := range damages {
+		t.Run(what, func(t *testing.T) {
+			mem, _ := imagesAt(t, "/a")
+			damage(t, mem, "/a"+segment)
+			before := disk(t, mem, "/a")
+			_, err := Open(background, options(mem, newMachine(), "/a"))
+			require.ErrorContains(t, err, "/a"+segment)
+			require.Equal(t, before, disk(t, mem, "/a"))
+			rep, err := Inspect(mem, []string{"/a"})
+			require.NoError(t, err)
+			require.False(t, rep.Recoverable)
+			require.Len(t, rep.Choices, 1)
+			require.Equal(t, "keep-10", rep.Choices[0].ID)
+			require.NoError(t, Recover(mem, []string{"/a"}, "keep-10"))
+			m := newMachine()
+			require.NoError(t, open(t, options(mem, m, "/a")).Close())
+			require.Equal(t, upTo(10), m.list)
+			require.Contains(t, files(t, mem, "/a"), strings.TrimPrefix(segment, "/current/")+".corrupt")
+
+			mem, want := imagesAt(t, "/a", "/b")
+			damage(t, mem, "/b"+segment)
+			m = newMachine()
+			require.NoError(t, open(t, options(mem, m, "/a", "/b")).Close())
+			require.Equal(t, want, m, "the other directory tells")
+		})
+	}
+}
+
 // With another copy the journal goes on from that, repairs the damaged one, and keeps
 // the evidence.
 func TestDamageIsRepairedFromTheOtherDirectory(t *testing.T) {

@@ -169,7 +169,10 @@ func (j *Journal) survey() ([]*survey, error) {
 		for _, d := range j.dirs {
 			errs = append(errs, d.err)
 		}
-		return nil, errors.Join(append(errs, dfs.Errorf(dfs.IllegalState, "journal: no name directory is formatted"))...)
+		if err := errors.Join(errs...); err != nil {
+			return nil, fmt.Errorf("%w\njournal: no name directory can be used", err)
+		}
+		return nil, dfs.Errorf(dfs.IllegalState, "journal: no name directory is formatted")
 	}
 	return surveys, nil
 }
@@ -218,7 +221,7 @@ func (j *Journal) ProposeFunc(rec []byte, done func(result any, txid dfs.TxID, e
 	if err == nil {
 		p := j.queue.pool.Get().(*proposal)
 		p.rec, p.done = rec, done
-		if err = j.queue.push(nil, p); err != nil {
+		if err = j.queue.push(context.Background(), p); err != nil {
 			p.recycle()
 		}
 	}

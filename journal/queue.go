@@ -65,7 +65,7 @@ func newQueue() *queue {
 	return q
 }
 
-// push adds a proposal. While the queue is full it waits; ctx may be nil.
+// push adds a proposal. While the queue is full it waits for room or ctx.
 func (q *queue) push(ctx context.Context, p *proposal) error {
 	q.mu.Lock()
 	if q.fullLocked(p) {
@@ -94,15 +94,13 @@ func (q *queue) fullLocked(p *proposal) bool {
 }
 
 func (q *queue) waitLocked(ctx context.Context, p *proposal) error {
-	if ctx != nil {
-		defer context.AfterFunc(ctx, func() {
-			q.mu.Lock()
-			defer q.mu.Unlock()
-			q.room.Broadcast()
-		})()
-	}
+	defer context.AfterFunc(ctx, func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.room.Broadcast()
+	})()
 	for q.fullLocked(p) {
-		if ctx != nil && ctx.Err() != nil {
+		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		q.room.Wait()

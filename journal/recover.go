@@ -80,6 +80,7 @@ func (r *recovery) load(group []imageCopy) error {
 			return nil
 		case dfs.Is(err, dfs.Corrupt) || errors.Is(err, fsimage.ErrNotImage):
 			damaged = append(damaged, err)
+			c.bad = err
 			r.badImages = append(r.badImages, c)
 		default:
 			failed = append(failed, err)

@@ -66,7 +66,7 @@ func (r *recovery) finishOwn(s *survey, report func(dir, what string)) error {
 		if err != nil {
 			return err
 		}
-		report(s.dir.path, "damaged image set aside as "+to)
+		report(s.dir.path, "damaged image set aside as "+to+": "+bad.bad.Error())
 	}
 	for _, c := range s.segments {
 		l := r.linkOf(c)

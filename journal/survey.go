@@ -32,6 +32,7 @@ type segmentCopy struct {
 	torn  *editlog.TornError
 	claim dfs.TxID // last transaction that was durable once, as far as it shows
 	bad   error    // why not all of it can be read; an *editlog.CorruptError or a read error
+	blind bool     // its header is damaged: what it held doesn't show
 }
 
 // look reads a directory. fs.ErrNotExist: it isn't there at all.
@@ -78,7 +79,7 @@ func lookSegment(fs vfs.FS, d *nameDir, seg editlog.Segment, cluster dfs.Cluster
 	}
 	r, err := editlog.OpenReader(fs, d.cur, seg, &cluster)
 	if dfs.Is(err, dfs.Corrupt) || errors.Is(err, editlog.ErrNotEditLog) {
-		c.bad = err
+		c.bad, c.blind = err, true
 		return c, nil
 	}
 	if err != nil {
@@ -143,16 +144,38 @@ func newHistory(surveys []*survey) *history {
 	for _, s := range surveys {
 		h.epoch = max(h.epoch, s.epoch())
 	}
+	h.assumeRecords()
 	for _, s := range surveys {
 		h.claim = max(h.claim, s.claim(h.epoch))
 	}
 	return h
 }
 
+// assumeRecords lets a segment in progress whose header is damaged claim its first
+// transaction, unless another copy tells what it held. A header is durable before its
+// segment has its name, so damage there is never what a crash leaves, and the records
+// behind it may have been acknowledged.
+func (h *history) assumeRecords() {
+	told := make(map[dfs.TxID]bool)
+	for _, s := range h.surveys {
+		for _, c := range s.segments {
+			told[c.First] = told[c.First] || !c.blind
+		}
+	}
+	for _, s := range h.surveys {
+		for _, c := range s.segments {
+			if c.blind && c.InProgress && !told[c.First] {
+				c.claim = c.First
+			}
+		}
+	}
+}
+
 // imageCopy is one directory's copy of an image.
 type imageCopy struct {
 	fsimage.Image
 	dir *nameDir
+	bad error // why it can't be loaded
 }
 
 // images gives the copies of each image, newest image first.
@@ -175,7 +198,7 @@ func (h *history) images() (groups [][]imageCopy) {
 		for _, s := range h.surveys {
 			for _, img := range s.images {
 				if img.TxID == *next {
-					group = append(group, imageCopy{img, s.dir})
+					group = append(group, imageCopy{Image: img, dir: s.dir})
 				}
 			}
 		}

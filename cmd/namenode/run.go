@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"redoubt/dfs"
+	"redoubt/editlog"
+	"redoubt/fsimage"
 	"redoubt/internal/hadoopconf"
 	"redoubt/internal/nameserver"
 	"redoubt/internal/nodeconf"
@@ -156,9 +158,10 @@ func runCheckpoint(ctx context.Context, a *app, args []string) int {
 // explain adds what to do to errors that have an obvious way out.
 func explain(err error, dirs []string) error {
 	switch {
-	case errors.Is(err, iofs.ErrNotExist) && strings.Contains(err.Error(), "formatted"):
+	case errors.Is(err, iofs.ErrNotExist) && strings.Contains(err.Error(), "lock name directory"),
+		dfs.Is(err, dfs.IllegalState) && strings.Contains(err.Error(), "formatted"):
 		return fmt.Errorf("%w\n%s: make a new cluster there with: namenode format", err, strings.Join(dirs, ", "))
-	case dfs.Is(err, dfs.Corrupt):
+	case dfs.Is(err, dfs.Corrupt), errors.Is(err, editlog.ErrNotEditLog), errors.Is(err, fsimage.ErrNotImage):
 		return fmt.Errorf("%w\nnamenode recover shows what can be done", err)
 	}
 	return err
