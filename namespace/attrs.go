@@ -9,11 +9,7 @@ import (
 )
 
 // XAttr is one extended attribute.
-type XAttr struct {
-	Space uint8 // as SetXAttr.Space
-	Name  string
-	Value []byte
-}
+type XAttr = dfs.XAttr
 
 // Quota is a directory's quota and use; limits are -1 where none is set.
 type Quota struct {
@@ -226,7 +222,7 @@ func (s *State) checkSetACL(o *SetACL) (uint32, error) {
 	if err != nil {
 		return 0, err
 	}
-	if in := s.inodes.at(i); !in.isDir() && slices.ContainsFunc(o.Entries, func(e ACLEntry) bool { return e.Scope == 1 }) {
+	if in := s.inodes.at(i); !in.isDir() && slices.ContainsFunc(o.Entries, func(e ACLEntry) bool { return e.Scope == dfs.ACLDefault }) {
 		return 0, dfs.Errorf(dfs.ACL, "Invalid ACL: only directories may have a default ACL. Path: %s", s.pathOf(i))
 	}
 	return i, nil
@@ -276,39 +272,32 @@ func (s *State) putACL(i uint32, acl []ACLEntry) {
 
 // inheritACL gives a new inode the default ACL of its directory: the default entries
 // become its access entries, bounded by the mode that the client asked for before its
-// umask, and a directory keeps them as its own defaults. Without one it does nothing.
+// umask, and a directory keeps them as its own defaults. Without one it does nothing. A
+// default ACL of the three base entries alone makes only permission bits; with more, the
+// mask is the mode's group bits and the group's entry is kept whole.
 func (s *State) inheritACL(dir, child uint32, mode, unmasked dfs.Mode) {
 	if !s.inodes.at(dir).has(flagACL) {
 		return
 	}
 	parent, _ := s.feature.acls.Get(s.inodes.at(dir).id)
-	var access, defaults []ACLEntry
-	bits := map[uint8]uint8{0: uint8(unmasked>>6) & 7, 1: uint8(unmasked>>3) & 7, 2: uint8(unmasked>>3) & 7, 3: uint8(unmasked) & 7}
-	perm := mode &^ 0o777
-	hasMask := false
-	for _, e := range parent {
-		if e.Scope != 1 {
-			continue
-		}
-		defaults = append(defaults, e)
-		hasMask = hasMask || e.Type == 2
-	}
+	_, defaults := dfs.SplitACL(parent)
 	if len(defaults) == 0 {
 		return
 	}
+	extended := slices.ContainsFunc(defaults, func(e ACLEntry) bool { return e.Type == dfs.ACLMask })
+	var access []ACLEntry
+	perm := mode &^ 0o777
 	for _, e := range defaults {
-		e.Scope = 0
+		e.Scope = dfs.ACLAccess
 		switch {
-		case e.Name != "":
+		case e.Name != "" || e.Type == dfs.ACLGroup && extended:
 			access = append(access, e)
-		case e.Type == 0:
-			perm |= dfs.Mode(e.Perm&bits[0]) << 6
-		case e.Type == 1 && hasMask:
-			access = append(access, e)
-		case e.Type == 1, e.Type == 2:
-			perm |= dfs.Mode(e.Perm&bits[e.Type]) << 3
-		case e.Type == 3:
-			perm |= dfs.Mode(e.Perm & bits[3])
+		case e.Type == dfs.ACLUser:
+			perm |= dfs.Mode(e.Perm) << 6 & unmasked
+		case e.Type == dfs.ACLOther:
+			perm |= dfs.Mode(e.Perm) & unmasked
+		default:
+			perm |= dfs.Mode(e.Perm) << 3 & unmasked
 		}
 	}
 	in := s.inodes.edit(child)
@@ -316,7 +305,7 @@ func (s *State) inheritACL(dir, child uint32, mode, unmasked dfs.Mode) {
 	if in.isDir() {
 		access = append(access, defaults...)
 	}
-	if hasMask || in.isDir() {
+	if extended || in.isDir() {
 		s.putACL(child, access)
 	}
 }
@@ -339,7 +328,7 @@ func (s *State) checkSetXAttr(o *SetXAttr) (uint32, error) {
 	return i, nil
 }
 
-func (s *State) findXAttr(list []XAttr, space uint8, name string) (int, bool) {
+func (s *State) findXAttr(list []XAttr, space dfs.XAttrSpace, name string) (int, bool) {
 	return slices.BinarySearchFunc(list, XAttr{Space: space, Name: name}, func(a, b XAttr) int {
 		if a.Space != b.Space {
 			return cmp.Compare(a.Space, b.Space)

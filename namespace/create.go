@@ -135,13 +135,13 @@ func (s *State) makeDirs(dir uint32, names []string, owner string, implicit, mod
 			m = mode
 		}
 		child := s.add(dir, name, dfs.TypeDirectory, m, user, group, time)
+		u := m
 		if hasUnmasked {
-			u := unmasked
-			if i < len(names)-1 {
+			if u = unmasked; i < len(names)-1 {
 				u = unmasked&0o777 | 0o300
 			}
-			s.inheritACL(dir, child, m, u)
 		}
+		s.inheritACL(dir, child, m, u)
 		s.sum.add(s.attrs(s.inodes.at(child)))
 		dir = child
 	}
@@ -204,9 +204,11 @@ func (s *State) create(o *Create) (any, error) {
 	in.setAtime(o.Time)
 	in.layout = uint64(o.BlockSize)<<16 | uint64(o.Replication)
 	in.setPolicy(o.Policy)
+	unmasked := o.Mode
 	if o.HasUnmasked {
-		s.inheritACL(dir, i, o.Mode, o.Unmasked)
+		unmasked = o.Unmasked
 	}
+	s.inheritACL(dir, i, o.Mode, unmasked)
 	s.sum.add(s.attrs(in))
 	s.open(i, o.Holder, o.Machine, 0)
 	s.charge(d.dir, made, 0)

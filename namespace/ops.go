@@ -68,7 +68,7 @@ type Mkdirs struct {
 	Parent       dfs.InodeID
 	Names        []string
 	Mode         dfs.Mode
-	Unmasked     dfs.Mode // for default ACLs; counts if HasUnmasked
+	Unmasked     dfs.Mode // for default ACLs; counts if HasUnmasked, else Mode does
 	HasUnmasked  bool
 	Owner        string
 	CreateParent bool
@@ -302,13 +302,8 @@ type AttrChange struct {
 	OldReplication uint16 // files
 }
 
-// ACLEntry is one entry of an access control list, with HDFS's wire numbers.
-type ACLEntry struct {
-	Type  uint8 // 0 user, 1 group, 2 mask, 3 other
-	Scope uint8 // 0 access, 1 default
-	Perm  uint8 // rwx
-	Name  string
-}
+// ACLEntry is one entry of an access control list.
+type ACLEntry = dfs.ACLEntry
 
 // SetACL replaces the extended ACL entries of Target (named entries, mask and default
 // ones; the caller has merged and sorted them) and its mode bits. No entries removes
@@ -322,8 +317,8 @@ type SetACL struct {
 
 // SetXAttr flags, with HDFS's wire numbers.
 const (
-	XAttrCreate  uint8 = 1
-	XAttrReplace uint8 = 2
+	XAttrCreate        = dfs.XAttrCreate
+	XAttrReplace       = dfs.XAttrReplace
 	XAttrRemove  uint8 = 128 // not HDFS's: remove the attribute
 )
 
@@ -333,7 +328,7 @@ type SetXAttr struct {
 	Head
 	Target dfs.InodeID
 	Flags  uint8
-	Space  uint8 // 0 user, 1 trusted, 2 security, 3 system, 4 raw
+	Space  dfs.XAttrSpace
 	Name   string
 	Value  []byte
 }

@@ -208,8 +208,8 @@ func (x *script) runMore(a []string) string {
 	case "setxattr":
 		return x.do(&SetXAttr{Target: x.id(a[1]), Flags: uint8(num(a[2])), Name: a[3], Value: []byte("v")})
 	case "setacl": // PATH default|access: user bob gets rwx
-		scope := map[string]uint8{"access": 0, "default": 1}[a[2]]
-		return x.do(&SetACL{Target: x.id(a[1]), Mode: 0o770, Entries: []ACLEntry{{0, scope, 7, "bob"}, {2, scope, 7, ""}}})
+		scope := map[string]dfs.ACLScope{"access": dfs.ACLAccess, "default": dfs.ACLDefault}[a[2]]
+		return x.do(&SetACL{Target: x.id(a[1]), Mode: 0o770, Entries: []ACLEntry{{Type: 0, Scope: scope, Perm: 7, Name: "bob"}, {Type: 2, Scope: scope, Perm: 7}}})
 	case "reassign":
 		return x.do(&ReassignLease{File: x.id(a[1]), OldHolder: a[2], Holder: a[3]})
 	case "as": // the next op is authorised against the path as it is now
