@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"net"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,6 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"redoubt/dfs"
+	"redoubt/wire/hadooprpc"
+	"redoubt/wire/hdfspb"
 )
 
 func randomBytes(n int) []byte {
@@ -323,6 +326,50 @@ func TestNameNodeFailover(t *testing.T) {
 		require.Equal(t, []string{"dead:1", "nn:1"}, dials)
 		require.NoError(t, cl.Close())
 		c.close()
+	})
+}
+
+// A call whose connection breaks is sent again over a new one under the same client and
+// call id, so that the name node's retry cache knows it.
+func TestResendKeepsIDs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		type sent struct {
+			caller dfs.CallID
+			retry  int32
+		}
+		var mu sync.Mutex
+		var calls []sent
+		var last net.Conn // the client's end
+		server := &hadooprpc.Server{}
+		server.Handle(clientProtocol, 1, hadooprpc.HandlerFunc(func(call *hadooprpc.Call) {
+			mu.Lock()
+			defer mu.Unlock()
+			calls = append(calls, sent{call.Caller.ID, call.Retry})
+			if len(calls) < 3 {
+				_ = last.Close() // the answer is lost on its way
+			}
+			call.Reply(&hdfspb.BoolResponse{Result: new(true)})
+		}))
+		var serving sync.WaitGroup
+		cl, err := Open(Config{NameNodes: []string{"nn:1"}, User: "alice", Dial: func(context.Context, string) (net.Conn, error) {
+			near, far := net.Pipe()
+			mu.Lock()
+			last = near
+			mu.Unlock()
+			serving.Go(func() { server.ServeConn(far) })
+			return near, nil
+		}})
+		require.NoError(t, err)
+		_, err = cl.Mkdirs(t.Context(), "/d", 0o755, false)
+		require.NoError(t, err)
+		require.NoError(t, cl.Close())
+		require.NoError(t, server.Close())
+		serving.Wait()
+		require.Len(t, calls, 3)
+		for i, c := range calls {
+			require.Equal(t, calls[0].caller, c.caller)
+			require.Equal(t, int32(i), c.retry)
+		}
 	})
 }
 

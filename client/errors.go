@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"strings"
 
 	"redoubt/dfs"
 	"redoubt/wire/clientrpc"
@@ -15,9 +14,9 @@ import (
 func remoteError(method string, err error) error {
 	var remote *hadooprpc.RemoteError
 	if errors.As(err, &remote) {
-		kind, _ := clientrpc.KindOfClass(remote.Class) // Other for what nobody knows
-		text, _, _ := strings.Cut(remote.Message, "\n\tat ")
-		return &dfs.Error{Op: method, Kind: kind, Msg: text, Err: sentinel(kind)}
+		e := clientrpc.FromRemote(remote)
+		e.Op, e.Err = method, sentinel(e.Kind)
+		return e
 	}
 	var own *dfs.Error
 	if errors.As(err, &own) {

@@ -30,12 +30,12 @@ func (s *State) Check() error {
 }
 
 type checker struct {
-	s                  *State
-	sum                sum
-	files, dirs        int64
-	blocks, children   int64
-	detached, writers  int64
-	acls, xattrs, quot int
+	s                 *State
+	sum               sum
+	files, dirs       int64
+	blocks, children  int64
+	detached, writers int64
+	quot              int
 }
 
 func (k *checker) inode(i uint32) error {

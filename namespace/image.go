@@ -212,7 +212,7 @@ func stringOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b
 // returns. Errors are fn's own or dfs.Corrupt.
 func DecodeSection(name string, chunk []byte, fn func(record any) error) error {
 	c := &coder{b: chunk, read: true}
-	read := func() any { return nil }
+	var read func() any
 	switch name {
 	case SectionMeta:
 		read = func() any { r := new(Meta); r.code(c); return r }

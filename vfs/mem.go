@@ -21,7 +21,6 @@ type Mem struct {
 	mu       sync.Mutex
 	root     *node
 	pending  []*effect // what no sync has made durable yet, oldest first
-	seq      int64
 	steps    int
 	stopAt   int // number of steps after which the power is off; -1 never
 	stopped  bool

@@ -84,9 +84,6 @@ func (s *sequential) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// NewWriter writes a file sequentially from offset off on. It does not buffer.
-func NewWriter(f File, off int64) io.Writer { return &sequential{file: f, off: off} }
-
 // ReadFile reads a whole file of at most limit bytes; a bigger one is an error.
 func ReadFile(f FS, name string, limit int64) ([]byte, error) {
 	file, err := f.Open(name)

@@ -142,17 +142,16 @@ type invocation struct {
 
 // steps are the replaceable parts of an invocation; nil is the default.
 type steps struct {
-	expand      func(arg string) ([]*item, error)
-	arguments   func(items []*item) error
-	argument    func(it *item) error
-	found       func(it *item) error // an argument that exists
-	missing     func(it *item) error // an argument that doesn't
-	batch       func(parent *item, items []*item) error
-	path        func(it *item) error // every path of the walk
-	after       func(it *item) error // after the path and what is below it
-	recurse     func(it *item) error
-	recursable  func(it *item) (bool, error)
-	interrupted func() int
+	expand     func(arg string) ([]*item, error)
+	arguments  func(items []*item) error
+	argument   func(it *item) error
+	found      func(it *item) error // an argument that exists
+	missing    func(it *item) error // an argument that doesn't
+	batch      func(parent *item, items []*item) error
+	path       func(it *item) error // every path of the walk
+	after      func(it *item) error // after the path and what is below it
+	recurse    func(it *item) error
+	recursable func(it *item) (bool, error)
 }
 
 // run executes the command. The error, if any, is about the command line as a whole.

@@ -73,7 +73,6 @@ type Conn struct {
 
 	mu      sync.Mutex
 	pending map[int32]*pending
-	spare   []*pending
 	err     error // what ended the connection
 	done    chan struct{}
 	wg      sync.WaitGroup
@@ -214,10 +213,6 @@ func (c *Conn) CallBytes(ctx context.Context, t Target, req []byte) ([]byte, err
 		return append(b, req...), nil
 	})
 }
-
-type nothing struct{}
-
-func (nothing) UnmarshalVT([]byte) error { return nil }
 
 // roundTrip sends a call and waits for its answer, ctx, or the end of the connection.
 func (c *Conn) roundTrip(ctx context.Context, t Target, id, retry int32, p *pending,

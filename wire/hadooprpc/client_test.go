@@ -13,65 +13,6 @@ import (
 	"redoubt/wire/hdfspb"
 )
 
-// A call whose connection breaks is sent again over a new one under the same client and
-// call id, so that the server's retry cache knows it.
-func TestResendKeepsIDs(t *testing.T) {
-	first, second := make(chan dfsID, 1), make(chan dfsID, 1)
-	s := &Server{}
-	addr := serve(t, s, HandlerFunc(func(c *Call) {
-		id := dfsID{c.Caller.ID.Client, c.Caller.ID.Call, c.Retry}
-		if c.Retry == 0 {
-			first <- id
-			c.FailWith(&RemoteError{Class: classRPCServer, Message: "going down", Detail: FatalUnknown, Fatal: true})
-			return
-		}
-		second <- id
-		c.ReplyBytes(nil)
-	}))
-	c, err := NewClient(addr, Options{User: user})
-	require.NoError(t, err)
-	defer func() { require.NoError(t, c.Close()) }()
-	err = c.Call(context.Background(), target("x"), raw{}, nil)
-	var re *RemoteError
-	if err != nil { // the fatal answer itself reached the caller: it decides
-		require.ErrorAs(t, err, &re)
-		require.True(t, re.Fatal)
-		require.NoError(t, c.CallAs(context.Background(), target("x"), (<-first).call, 1, raw{}, nil))
-		return
-	}
-	a, b := <-first, <-second
-	require.Equal(t, a.client, b.client)
-	require.Equal(t, a.call, b.call)
-	require.Equal(t, int32(1), b.retry)
-}
-
-type dfsID struct {
-	client [16]byte
-	call   int32
-	retry  int32
-}
-
-func TestReconnect(t *testing.T) {
-	e := newEcho()
-	addr := serve(t, &Server{}, e)
-	var dialed []net.Conn
-	c, err := NewClient(addr, Options{User: user, Dial: func(ctx context.Context, addr string) (net.Conn, error) {
-		var d net.Dialer
-		nc, err := d.DialContext(ctx, "tcp", addr)
-		dialed = append(dialed, nc)
-		return nc, err
-	}})
-	require.NoError(t, err)
-	for range 3 {
-		var got raw
-		require.NoError(t, c.Call(context.Background(), target("echo"), raw("x"), &got))
-		require.NoError(t, dialed[len(dialed)-1].Close()) // the network breaks
-	}
-	require.GreaterOrEqual(t, len(dialed), 3)
-	require.NoError(t, c.Close())
-	require.ErrorIs(t, c.Call(context.Background(), target("echo"), raw("x"), nil), ErrClosed)
-}
-
 func TestCancel(t *testing.T) {
 	e := newEcho()
 	c := dial(t, serve(t, &Server{}, e))
