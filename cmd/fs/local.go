@@ -76,7 +76,7 @@ func (l *localFS) status(info fs.FileInfo) *dfs.FileStatus {
 	if sys, ok := info.Sys().(*syscall.Stat_t); ok {
 		st.Owner = l.name(0, sys.Uid)
 		st.Group = l.name(1, sys.Gid)
-		st.AccessTime = time.Unix(sys.Atim.Unix()).UnixMilli()
+		st.AccessTime = accessTime(sys).UnixMilli()
 	}
 	return st
 }
