@@ -79,20 +79,18 @@ func (c *serverConn) run() {
 		c.server.note("rpc connection ended", "addr", c.caller.Addr, "user", c.caller.User, "err", err)
 	}
 	c.abandon()
-	c.out.fail(ErrClosed)
 	c.out.flushers.Wait()
 }
 
 // Error gives the text; a fatal is an error only within this file.
 func (f *fatal) Error() string { return f.RemoteError.Error() }
 
-// abandon cancels the calls' context and closes the socket.
+// abandon cancels the calls' context and closes the socket. What the calls then fail with
+// is not sent: their client must take them for unanswered, and ask again elsewhere.
 func (c *serverConn) abandon() {
+	c.out.fail(ErrClosed)
 	c.cancel()
 	_ = c.nc.Close() // nothing of value is in it any more
-	c.out.mu.Lock()
-	c.out.drained.Broadcast()
-	c.out.mu.Unlock()
 }
 
 // interrupt makes the reader stop, now or at its next read.
