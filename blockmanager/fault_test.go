@@ -191,3 +191,82 @@ func TestVolumesOfANodeAreBounded(t *testing.T) {
 	require.Zero(t, w.m.Stats(w.now).Nodes.Storages)
 	w.check()
 }
+
+// copying makes a block of two replicas that is being copied to a third node.
+func copying(t *testing.T, nodes, volumes int) (w *world, b dfs.Block, p *repair) {
+	w = newWorld(t, testConfig)
+	for range nodes {
+		w.addNode("", volumes)
+	}
+	w.m.SetStartup(w.now, false)
+	w.settle()
+	b = w.create(2)
+	w.mute = true
+	w.setReplication(b.ID, 3)
+	w.round()
+	p = w.m.repairs[b.ID]
+	require.NotNil(t, p)
+	require.Len(t, p.targets, 1)
+	return w, b, p
+}
+
+func TestCopyIsDoneOnAnyVolumeOfItsTarget(t *testing.T) {
+	w, b, p := copying(t, 3, 2)
+	target := w.node(p.targets[0].node.id.UUID)
+	for volume, disk := range target.disks {
+		if volume != p.targets[0].report.UUID {
+			disk[b.ID] = Replica{Block: b} // it had one there all the time
+			w.fullReport(target, volume)
+		}
+	}
+	require.Empty(t, w.m.repairs)
+	require.Zero(t, w.m.Stats(w.now).Blocks.LowRedundancy)
+	for _, s := range w.m.storages {
+		require.True(t, s == nil || s.scheduled == [2]int64{}, "nothing is awaited any more")
+	}
+	w.check()
+}
+
+func TestFailedCopyIsTriedAgain(t *testing.T) {
+	w, b, p := copying(t, 4, 1)
+	volume := p.targets[0].report.UUID
+	other := w.nodes[0]
+	if p.source.id.UUID == other.reg.Node.UUID {
+		other = w.nodes[1]
+	}
+	w.event(other, volume, NotCopied, b)
+	require.Same(t, p, w.m.repairs[b.ID], "only the source's word counts")
+	source := w.node(p.source.id.UUID)
+	w.event(source, "DS-other", NotCopied, b)
+	require.Same(t, p, w.m.repairs[b.ID])
+	w.event(source, volume, NotCopied, b)
+	require.Empty(t, w.m.repairs)
+	w.check()
+	w.round()
+	require.NotNil(t, w.m.repairs[b.ID])
+	w.check()
+}
+
+func TestNoCopyToANodeThatHasNotReported(t *testing.T) {
+	w := cluster(t, 4)
+	b := w.create(3)
+	lost, kept := w.holders(b)[0], w.holders(b)[1]
+	w.stop(lost)
+	w.settle()
+	fourth := w.holders(b)
+	// All come back at once; one of the holders has registered and not reported yet.
+	w.mute = true
+	lost.up = true
+	w.m.Register(w.now, &lost.reg)
+	w.m.Register(w.now, &kept.reg)
+	w.setReplication(b.ID, 4)
+	w.round()
+	require.Empty(t, w.m.repairs)
+	w.fullReport(lost, lost.reg.Storages[0].UUID)
+	w.fullReport(kept, kept.reg.Storages[0].UUID)
+	w.round()
+	require.Empty(t, w.m.repairs, "all four have it")
+	require.Len(t, w.locs(b.ID), 4)
+	require.NotEmpty(t, fourth)
+	w.check()
+}

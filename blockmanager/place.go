@@ -245,6 +245,9 @@ func (p *placing) avoid(n *node) bool {
 func (p *placing) volume(n *node, t dfs.StorageType) *storage {
 	var best *storage
 	var sum int64
+	if p.repair && !n.reported() {
+		return nil // it may have the block already
+	}
 	for _, s := range n.storages {
 		if s.report.Type != t {
 			continue

@@ -182,15 +182,41 @@ func (m *Manager) repairTargets(now time.Time, id dfs.BlockID, r *record, f Fact
 	return p.choose(need)
 }
 
-// repaired takes a target's report.
+// repaired takes a target's report. The replica may be on another volume than the one that
+// was chosen: the datanode has the last word, and may have had it already.
 func (m *Manager) repaired(id dfs.BlockID, r *record, s *storage) {
 	if r.flags&flagRepair == 0 {
 		return
 	}
 	p := m.repairs[id]
-	p.targets = slices.DeleteFunc(p.targets, func(t *storage) bool { return t == s })
+	p.targets = slices.DeleteFunc(p.targets, func(t *storage) bool {
+		if t != s && t.node == s.node {
+			t.unschedule() // s was when its replica was added
+		}
+		return t.node == s.node
+	})
 	if len(p.targets) == 0 {
 		m.endRepair(id, r)
+	}
+}
+
+// notCopied takes a source's word that the copy to a volume has failed: another try need
+// not wait until it is overdue.
+func (m *Manager) notCopied(source *node, id dfs.BlockID, volume string) {
+	p := m.repairs[id]
+	if p == nil || p.source != source {
+		return
+	}
+	i := slices.IndexFunc(p.targets, func(t *storage) bool { return t.report.UUID == volume })
+	if i < 0 {
+		return
+	}
+	p.targets[i].unschedule()
+	p.targets = slices.Delete(p.targets, i, i+1)
+	if len(p.targets) == 0 {
+		m.retry(p)
+	} else {
+		m.evaluate(id)
 	}
 }
 

@@ -132,10 +132,18 @@ func (m *Manager) finishReport(now time.Time, s *storage) {
 
 func (m *Manager) fullyReported() bool {
 	for _, n := range m.live {
-		for _, s := range n.storages {
-			if !s.full.complete {
-				return false
-			}
+		if !n.reported() {
+			return false
+		}
+	}
+	return true
+}
+
+// reported is true when each volume of a node has given a full report.
+func (n *node) reported() bool {
+	for _, s := range n.storages {
+		if !s.full.complete {
+			return false
 		}
 	}
 	return true
@@ -258,6 +266,10 @@ func (m *Manager) Incremental(now time.Time, uuid string, events []Event) error 
 		return err
 	}
 	for _, e := range events {
+		if e.Kind == NotCopied {
+			m.notCopied(n, e.Block.ID, e.Storage)
+			continue
+		}
 		s := n.storage(e.Storage)
 		if s == nil {
 			continue

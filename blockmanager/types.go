@@ -108,6 +108,8 @@ const (
 	Receiving EventKind = 1 // a writer has opened it
 	Received  EventKind = 2 // it is finalized
 	Deleted   EventKind = 3
+	// NotCopied is told by the source of a copy that failed; Storage is the target's volume.
+	NotCopied EventKind = 4
 )
 
 // Event is one line of an incremental report.

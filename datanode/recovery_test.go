@@ -224,6 +224,14 @@ func TestTransfers(t *testing.T) {
 	for _, n := range nodes {
 		requireBlock(t, n, b, data)
 	}
+	// Asked again: the target has it, so that the copy fails, which the source tells.
+	nn.command(nodes[0].ID().UUID, control.Command{Kind: control.CmdTransfer, PoolID: testCluster.PoolID, Block: b,
+		Targets: []control.Target{{Node: nodes[1].ID(), Storage: "the target's"}}})
+	nn.wait(t, "the failure", func() bool {
+		return slices.ContainsFunc(nn.events, func(e control.ReplicaEvent) bool {
+			return e.Event == control.EventNotCopied && e.Block == b && e.Storage == "the target's"
+		})
+	})
 	// A copy of a damaged replica must not come to be; its source is reported instead.
 	bad := writeBlock(t, newBlock(), data, nodes[:1])
 	damage(t, nodes[0].fs, bad.ID, 300_000)

@@ -102,9 +102,11 @@ func (dn *DataNode) copyTo(cmd control.Command) {
 			if r, ok := dn.state.store.Get(cmd.Block.ID); !ok {
 				dn.notify(control.EventDeleted, cmd.Block, r.Storage)
 			}
-			return
 		default:
 			dn.cfg.Log.Warn("copy failed", "block", cmd.Block.String(), "to", transferAddr(&t.Node), "err", err)
+		}
+		if err != nil {
+			dn.notify(control.EventNotCopied, cmd.Block, t.StorageID)
 		}
 	}
 }

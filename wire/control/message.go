@@ -157,6 +157,9 @@ const (
 	EventReceiving Event = 1 // a writer has opened it
 	EventReceived  Event = 2 // it is finalized
 	EventDeleted   Event = 3
+	// EventNotCopied is told by the source of a CmdTransfer that failed; Storage is the
+	// target's volume.
+	EventNotCopied Event = 4
 )
 
 // ReplicaEvent is one thing that happened to one replica.
