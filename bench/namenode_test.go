@@ -9,9 +9,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"redoubt/wire/hadooprpc"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // serve answers like a name node to which everything succeeds, except creating files
 // whose path ends in "13"; it counts calls by method.

@@ -16,11 +16,14 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"redoubt/dfs"
 	"redoubt/wire/hadooprpc"
 	"redoubt/wire/hdfspb"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func randomBytes(n int) []byte {
 	r := rand.New(rand.NewPCG(uint64(n), 1))

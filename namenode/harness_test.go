@@ -9,12 +9,15 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"redoubt/dfs"
 	"redoubt/vfs"
 	"redoubt/wire/clientrpc"
 	"redoubt/wire/control"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var (
 	_ clientrpc.Reader           = (*NameNode)(nil)

@@ -186,7 +186,7 @@ func TestViewerBlockMeta(t *testing.T) {
 	require.Equal(t, exitFailed, code)
 	require.Contains(t, errOut, "offset 512")
 	require.NoError(t, os.WriteFile(block, data[:1000], 0o644))
-	code, _, errOut = view(t, runOIV, "-i", name, "-p", "check")
+	code, _, _ = view(t, runOIV, "-i", name, "-p", "check")
 	require.Equal(t, exitFailed, code)
 	for _, bad := range [][]byte{meta[:3], {0, 2, 2, 0, 0, 2, 0}, {0, 1, 9, 0, 0, 2, 0}, meta[:9]} {
 		require.NoError(t, os.WriteFile(name, bad, 0o644))

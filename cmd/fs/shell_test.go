@@ -10,9 +10,12 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"redoubt/dfs"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // invoke runs fs on the local file system.
 func invoke(t *testing.T, stdin string, args ...string) (code int, out, errOut string) {

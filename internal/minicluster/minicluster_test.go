@@ -13,12 +13,15 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"redoubt/client"
 	"redoubt/dfs"
 	"redoubt/internal/minicluster"
 	"redoubt/namenode"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func start(t testing.TB, cfg minicluster.Config) *minicluster.Cluster {
 	t.Helper()

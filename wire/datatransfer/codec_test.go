@@ -10,11 +10,14 @@ import (
 	"testing/iotest"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
 	"redoubt/dfs"
 	"redoubt/wire/hdfspb"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func unhex(t testing.TB, s string) []byte {
 	b, err := hex.DecodeString(s)
