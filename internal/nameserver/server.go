@@ -19,6 +19,7 @@ import (
 	"redoubt/namenode"
 	"redoubt/wire/clientrpc"
 	"redoubt/wire/control"
+	"redoubt/wire/datanoderpc"
 	"redoubt/wire/hadooprpc"
 )
 
@@ -106,11 +107,12 @@ func (s *Server) serve(cfg Config, rpc, web net.Listener) error {
 		return err
 	}
 	s.rpc = &hadooprpc.Server{Log: s.log, Observe: s.metrics.observe}
-	services := clientrpc.Services{Reader: s.nn, Writer: s.nn, Files: s.nn, Cluster: s.nn}
+	services := clientrpc.Services{Reader: s.nn, Writer: s.nn, Files: s.nn, Cluster: s.nn, Attrs: s.nn}
 	if err := clientrpc.Register(s.rpc, services, clientrpc.Options{SoftwareVersion: namenode.SoftwareVersion}); err != nil {
 		return err
 	}
 	control.HandleNameNode(s.rpc, s.nn)
+	datanoderpc.Register(s.rpc, s.nn, datanoderpc.Options{SoftwareVersion: namenode.SoftwareVersion})
 	s.wg.Go(func() {
 		if err := s.rpc.Serve(rpc); err != nil && !errors.Is(err, hadooprpc.ErrClosed) {
 			s.fail(fmt.Errorf("name node's RPC port: %w", err))

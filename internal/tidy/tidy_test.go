@@ -20,7 +20,7 @@ var bands = map[string]int{
 	"dfs": 0, "vfs": 0, "vfs/faultfs": 0, "vfs/vfstest": 0, "raid": 0,
 	"editlog": 1, "fsimage": 1, "blockstore": 1, "blockstore/storetest": 1, "namespace": 1, "blockmanager": 1,
 	"wire/hadooprpc": 1, "wire/hdfspb": 1, "wire/datatransfer": 1, "wire/control": 1,
-	"journal": 2, "client": 2, "namenode": 2, "datanode": 2, "wire/clientrpc": 2,
+	"journal": 2, "client": 2, "namenode": 2, "datanode": 2, "wire/clientrpc": 2, "wire/datanoderpc": 2,
 	"web": 2, "bench": 3, "redundancy": 3, "ha": 3,
 	"cmd/namenode": 4, "cmd/datanode": 4, "cmd/fs": 4,
 }
@@ -29,6 +29,7 @@ var bands = map[string]int{
 var neighbours = map[string][]string{
 	"wire/hadooprpc":    {"wire/hdfspb"},
 	"wire/datatransfer": {"wire/hdfspb"},
+	"wire/datanoderpc":  {"wire/clientrpc"},
 	"wire/control":      {"wire/hadooprpc", "wire/hdfspb"},
 	"namenode":          {"journal", "web"},
 	"datanode":          {"web"},

@@ -57,17 +57,25 @@ func (s *server) version(c *hadooprpc.Call, _ *hdfspb.Empty) (hadooprpc.Marshale
 	if err := s.superuser(c, "versionRequest"); err != nil {
 		return nil, err
 	}
-	info := s.Cluster.Info()
+	return &hdfspb.VersionResponse{Info: NamespaceInfo(s.Cluster.Info(), s.opt.SoftwareVersion, s.opt.State())}, nil
+}
+
+// capabilities has the bit that lets datanodes send block reports as varints, the form
+// that costs both sides less.
+const capabilities = 1
+
+// NamespaceInfo is a cluster as versionRequest tells it, to administrators and datanodes.
+func NamespaceInfo(info dfs.ClusterInfo, softwareVersion string, part State) *hdfspb.NamespaceInfo {
 	state := hdfspb.NamespaceInfo_ACTIVE
-	switch s.opt.State() {
+	switch part {
 	case StateStandby:
 		state = hdfspb.NamespaceInfo_STANDBY
 	case StateObserver:
 		state = hdfspb.NamespaceInfo_OBSERVER
 	}
 	layout := layoutVersion
-	return &hdfspb.VersionResponse{Info: &hdfspb.NamespaceInfo{
-		BuildVersion: &s.opt.SoftwareVersion,
+	return &hdfspb.NamespaceInfo{
+		BuildVersion: &softwareVersion,
 		Unused:       u32(0),
 		BlockPoolID:  &info.PoolID,
 		StorageInfo: &hdfspb.StorageInfo{
@@ -76,10 +84,10 @@ func (s *server) version(c *hadooprpc.Call, _ *hdfspb.Empty) (hadooprpc.Marshale
 			ClusterID:     &info.ClusterID,
 			CTime:         u64(info.CTime),
 		},
-		SoftwareVersion: &s.opt.SoftwareVersion,
-		Capabilities:    u64(0),
+		SoftwareVersion: &softwareVersion,
+		Capabilities:    u64(capabilities),
 		State:           &state,
-	}}, nil
+	}
 }
 
 func (s *server) isRollingUpgrade(*hadooprpc.Call, *hdfspb.Empty) (hadooprpc.Marshaler, error) {
