@@ -56,8 +56,8 @@ func (s *State) setAttr(o *SetAttr) (any, error) {
 		}
 	}
 	space := int64(0)
-	quotas := s.feature.quotas.Len() > 0 && s.inodes.at(i).isFile()
-	if quotas {
+	isFile := s.inodes.at(i).isFile()
+	if isFile {
 		space = s.space(i)
 	}
 	in := s.inodes.edit(i)
@@ -67,10 +67,16 @@ func (s *State) setAttr(o *SetAttr) (any, error) {
 		in.setPerm(o.Mode)
 	}
 	if o.Mask&AttrOwner != 0 {
-		in.setOwner(s.strings.id(o.Owner))
+		id := s.strings.id(o.Owner)
+		s.strings.hold(id)
+		s.strings.release(in.ownerID())
+		in.setOwner(id)
 	}
 	if o.Mask&AttrGroup != 0 {
-		in.setGroup(s.strings.id(o.Group))
+		id := s.strings.id(o.Group)
+		s.strings.hold(id)
+		s.strings.release(in.groupID())
+		in.setGroup(id)
 	}
 	if o.Mask&AttrModTime != 0 {
 		in.setMtime(o.ModTime)
@@ -88,7 +94,7 @@ func (s *State) setAttr(o *SetAttr) (any, error) {
 	if in.isDir() && s.authWord(in) != access {
 		s.authEpoch++
 	}
-	if quotas {
+	if isFile {
 		s.charge(in.parent, 0, s.space(i)-space)
 	}
 	if o.Mask&(AttrNSQuota|AttrDSQuota) != 0 {
@@ -126,13 +132,16 @@ func (s *State) setQuota(i uint32, o *SetAttr) {
 	s.sum.add(quotaSum(in.id, q))
 }
 
-// charge moves the counters of all quotas from a directory up.
+// charge moves the counters of the subtrees from a directory up, and of quotas on the way.
 func (s *State) charge(dir uint32, ns, ds int64) {
-	if s.feature.quotas.Len() == 0 || ns == 0 && ds == 0 {
+	if ns == 0 && ds == 0 {
 		return
 	}
-	for ; dir != 0; dir = s.inodes.at(dir).parent {
-		in := s.inodes.at(dir)
+	var in *inode
+	for ; dir != 0; dir = in.parent {
+		in = s.inodes.edit(dir)
+		in.layout += uint64(ns)
+		in.body.low += uint64(ds)
 		if !in.has(flagQuota) {
 			continue
 		}
@@ -197,24 +206,12 @@ func binaryUnits(n int64) string {
 	return fmt.Sprintf("%.2f %cB", float64(n)/float64(int64(1)<<shift), "KMGTPE"[unit])
 }
 
-// usage counts a subtree as quotas do. It visits all of it.
+// usage is what a subtree takes of a name quota and of a space quota.
 func (s *State) usage(i uint32) (ns, ds int64) {
-	stack := []uint32{i}
-	for len(stack) > 0 {
-		i := stack[len(stack)-1]
-		stack = stack[:len(stack)-1]
-		ns++
-		in := s.inodes.at(i)
-		if !in.isDir() {
-			ds += s.space(i)
-			continue
-		}
-		s.dirs.each(in.tail, func(child uint32) bool {
-			stack = append(stack, child)
-			return true
-		})
+	if in := s.inodes.at(i); in.isDir() {
+		return int64(in.layout), int64(in.body.low)
 	}
-	return ns, ds
+	return 1, s.space(i)
 }
 
 func (s *State) checkSetACL(o *SetACL) (uint32, error) {

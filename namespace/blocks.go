@@ -2,111 +2,181 @@ package namespace
 
 import "redoubt/dfs"
 
-// last gives the slot of a file's last block, 0 for none.
-func (s *State) last(in *inode) uint32 {
-	if in.has(flagOpen) {
-		return s.writers.at(in.tail).last
+// block gives the block that a reference stands for.
+func (s *State) block(ref uint32) *block {
+	if ref&inInode != 0 {
+		return &s.inodes.at(ref &^ inInode).body
 	}
-	return in.tail
+	return &s.blocks.at(ref).block
 }
 
-func (s *State) setLast(file uint32, b uint32) {
+// fileOf gives the inode slot of a block's file.
+func (s *State) fileOf(ref uint32) uint32 {
+	if ref&inInode != 0 {
+		return ref &^ inInode
+	}
+	return s.blocks.at(ref).file
+}
+
+// tail gives the slot of the block before a file's last, or of its only one; 0 for none.
+// The file's block is not inside its inode.
+func (s *State) tail(in *inode) uint32 {
+	if in.has(flagOpen) {
+		return s.writers.at(in.slot()).tail
+	}
+	return in.slot()
+}
+
+func (s *State) setTail(file, b uint32) {
 	in := s.inodes.edit(file)
 	if in.has(flagOpen) {
-		s.writers.edit(in.tail).last = b
+		s.writers.edit(in.slot()).tail = b
 		return
 	}
-	in.tail = b
+	in.setSlot(b)
 }
 
-// before gives the slot of the block before b in its file's ring: the last one's
-// predecessor, or for the first one the last. It walks the ring.
-func (s *State) before(b uint32) uint32 {
-	p := b
-	for s.blocks.at(p).next != b {
-		p = s.blocks.at(p).next
+// last refers to a file's last block, 0 for none.
+func (s *State) last(file uint32) uint32 {
+	in := s.inodes.at(file)
+	if in.has(flagOne) {
+		return file | inInode
 	}
-	return p
+	if t := s.tail(in); t != 0 {
+		return s.blocks.at(t).next
+	}
+	return 0
+}
+
+// beforeLast refers to the block before a file's last one, 0 for none.
+func (s *State) beforeLast(file uint32) uint32 {
+	in := s.inodes.at(file)
+	if in.count() < 2 {
+		return 0
+	}
+	return s.tail(in)
+}
+
+// unfold moves the block that is inside a file's inode, if one is, to a record of its own.
+// What is in the tree and its digest stay as they are.
+func (s *State) unfold(file uint32) {
+	if !s.inodes.at(file).has(flagOne) {
+		return
+	}
+	in := s.inodes.edit(file)
+	i := s.blocks.alloc()
+	*s.blocks.edit(i) = chained{block: in.body, file: file, next: i}
+	s.byBlock.set(in.body.id(), i)
+	in.body = block{low: uint64(in.body.size()), high: 1}
+	in.setSlot(i)
+	in.setFlag(flagOne, false)
+	s.folded--
+}
+
+// fold is the reverse of unfold for a closed file that has one block.
+func (s *State) fold(file uint32) {
+	in := s.inodes.edit(file)
+	if in.has(flagOpen|flagOne) || in.count() != 1 {
+		return
+	}
+	i := in.slot()
+	in.body = s.blocks.at(i).block
+	in.setFlag(flagOne, true)
+	s.byBlock.set(in.body.id(), file|inInode)
+	s.blocks.drop(i)
+	s.folded++
 }
 
 // appendBlock gives a file a new last block.
-func (s *State) appendBlock(file uint32, id, stamp uint64, size int64, state BlockState) uint32 {
+func (s *State) appendBlock(file uint32, id, stamp uint64, size int64, state BlockState) {
+	s.unfold(file)
 	i := s.blocks.alloc()
 	b := s.blocks.edit(i)
-	b.low, b.file, b.next = id, file, i
+	b.low = id
 	b.set(stamp, size, state)
 	s.byBlock.set(id, i)
 	s.link(file, i)
-	return i
 }
 
-// link hangs a block without a place at the end of a file.
+// link hangs a block without a place at the end of a file, whose other blocks are chained.
 func (s *State) link(file, i uint32) {
 	in := s.inodes.edit(file)
 	b := s.blocks.edit(i)
-	b.file = file
-	if last := s.last(in); last != 0 {
+	b.file, b.next = file, i
+	tail := i
+	if last := s.last(file); last != 0 {
 		l := s.blocks.edit(last)
-		s.sum.sub(s.blockSum(l, true))
-		b.next, l.next = l.next, i
-		s.sum.add(s.blockSum(l, false))
-	} else {
-		b.next = i
+		s.sum.sub(s.blockSum(last, true))
+		b.next, l.next, tail = l.next, i, last
+		s.sum.add(s.blockSum(last, false))
 	}
-	in.count++
-	in.size += b.size()
-	s.setLast(file, i)
-	s.sum.add(s.blockSum(b, true))
+	in.body.high++
+	in.body.low += uint64(b.size())
+	s.setTail(file, tail)
+	s.sum.add(s.blockSum(i, true))
 }
 
-// change gives a block a stamp, length and state.
+// change gives one of the last two blocks of an open file a stamp, length and state.
 func (s *State) change(i uint32, stamp uint64, size int64, state BlockState) {
 	b := s.blocks.edit(i)
-	in := s.inodes.at(b.file)
-	last := s.last(in) == i
+	last := s.last(b.file) == i
 	if b.size() != size {
-		s.inodes.edit(b.file).size += size - b.size()
+		s.inodes.edit(b.file).body.low += uint64(size - b.size())
 	}
-	s.sum.sub(s.blockSum(b, last))
+	s.sum.sub(s.blockSum(i, last))
 	b.set(stamp, size, state)
-	s.sum.add(s.blockSum(b, last))
+	s.sum.add(s.blockSum(i, last))
+}
+
+// complete makes a block complete, unless it is or there is none.
+func (s *State) complete(i uint32) {
+	if i == 0 {
+		return
+	}
+	if b := s.block(i); b.state() != BlockCompleted {
+		s.change(i, b.genStamp(), b.size(), BlockCompleted)
+	}
 }
 
 // dropTail removes the blocks of a file but the first keep ones and appends them to dst.
+// What is left is chained.
 func (s *State) dropTail(file uint32, keep int, dst []dfs.Block) []dfs.Block {
+	s.unfold(file)
 	var slots []uint32
-	s.eachBlock(s.inodes.at(file), func(i uint32) bool {
+	s.eachBlock(file, func(i uint32) bool {
 		slots = append(slots, i)
 		return true
 	})
 	in := s.inodes.edit(file)
 	for k := len(slots) - 1; k >= keep-1 && k >= 0; k-- {
-		b := s.blocks.at(slots[k])
-		s.sum.sub(s.blockSum(b, k == len(slots)-1))
+		s.sum.sub(s.blockSum(slots[k], k == len(slots)-1))
 	}
 	for _, i := range slots[keep:] {
 		b := s.blocks.at(i)
 		dst = append(dst, b.public())
-		in.count--
-		in.size -= b.size()
+		in.body.high--
+		in.body.low -= uint64(b.size())
 		s.byBlock.set(b.id(), 0)
 		s.blocks.drop(i)
 	}
 	if keep == 0 {
-		s.setLast(file, 0)
+		s.setTail(file, 0)
 		return dst
 	}
-	l := s.blocks.edit(slots[keep-1])
-	l.next = slots[0]
-	s.setLast(file, slots[keep-1])
-	s.sum.add(s.blockSum(l, true))
+	last := slots[keep-1]
+	s.blocks.edit(last).next = slots[0]
+	s.setTail(file, slots[max(keep-2, 0)])
+	s.sum.add(s.blockSum(last, true))
 	return dst
 }
 
-// eachBlock calls fn with the slots of a file's blocks in order until it returns false.
-func (s *State) eachBlock(in *inode, fn func(i uint32) bool) {
-	last := s.last(in)
-	if last == 0 {
+// eachBlock calls fn with a file's blocks in order until it returns false.
+func (s *State) eachBlock(file uint32, fn func(ref uint32) bool) {
+	last := s.last(file)
+	if last == 0 || last&inInode != 0 {
+		if last != 0 {
+			fn(last)
+		}
 		return
 	}
 	for i := s.blocks.at(last).next; ; {
@@ -118,31 +188,48 @@ func (s *State) eachBlock(in *inode, fn func(i uint32) bool) {
 	}
 }
 
-// dropBlocks removes all blocks of a file whose record is about to go, and appends them to dst.
-func (s *State) dropBlocks(in *inode, dst []dfs.Block) []dfs.Block {
-	last := s.last(in)
-	s.eachBlock(in, func(i uint32) bool {
-		b := s.blocks.at(i)
-		s.sum.sub(s.blockSum(b, i == last))
-		dst = append(dst, b.public())
+// dropBlocks removes all blocks of a file and appends them to dst.
+func (s *State) dropBlocks(file uint32, dst []dfs.Block) []dfs.Block {
+	last := s.last(file)
+	if last == 0 {
+		return dst
+	}
+	in := s.inodes.edit(file)
+	if in.has(flagOne) {
+		s.sum.sub(s.blockSum(last, true))
+		s.byBlock.set(in.body.id(), 0)
+		dst = append(dst, in.body.public())
+		in.body = block{}
+		in.setFlag(flagOne, false)
+		s.folded--
+		return dst
+	}
+	s.eachBlock(file, func(i uint32) bool {
+		s.sum.sub(s.blockSum(i, i == last))
+		dst = append(dst, s.blocks.at(i).public())
 		return true
 	})
-	s.eachBlock(in, func(i uint32) bool {
+	s.eachBlock(file, func(i uint32) bool {
 		s.byBlock.set(s.blocks.at(i).id(), 0)
 		s.blocks.drop(i)
 		return true
 	})
+	s.setTail(file, 0)
+	in.body.low, in.body.high = 0, in.body.high>>32<<32
 	return dst
 }
 
 // open makes holder the writer of a file.
 func (s *State) open(file uint32, holder, machine string, truncate int64) {
+	s.unfold(file)
 	in := s.inodes.edit(file)
 	i := s.writers.alloc()
 	w := s.writers.edit(i)
-	*w = writer{file: file, last: in.tail, machine: s.strings.id(machine), truncate: truncate}
-	in.tail = i
+	*w = writer{file: file, tail: in.slot(), machine: s.strings.id(machine), truncate: truncate}
+	s.strings.hold(w.machine)
+	in.setSlot(i)
 	in.setFlag(flagOpen, true)
+	s.opened.Set(in.id, struct{}{})
 	s.joinLease(i, holder)
 	s.sum.add(s.writerSum(s.writers.at(i)))
 }
@@ -190,21 +277,25 @@ func (s *State) leave(i uint32) {
 // endWriter closes a file.
 func (s *State) endWriter(file uint32) {
 	in := s.inodes.edit(file)
-	i := in.tail
-	s.sum.sub(s.writerSum(s.writers.at(i)))
+	i := in.slot()
+	w := *s.writers.at(i)
+	s.sum.sub(s.writerSum(&w))
 	s.leave(i)
-	in.tail = s.writers.at(i).last
+	s.strings.release(w.machine)
+	in.setSlot(w.tail)
 	in.setFlag(flagOpen, false)
+	s.opened.Delete(in.id)
 	s.writers.drop(i)
+	s.fold(file)
 }
 
 // space is what a file takes of a space quota: its length times its replication, where a
 // last block that is being written counts as a full one.
 func (s *State) space(file uint32) int64 {
 	in := s.inodes.at(file)
-	size := in.size
-	if last := s.last(in); last != 0 {
-		if b := s.blocks.at(last); b.state() < BlockCommitted {
+	size := in.size()
+	if last := s.last(file); last != 0 {
+		if b := s.block(last); b.state() < BlockCommitted {
 			size += in.blockSize() - b.size()
 		}
 	}
@@ -214,10 +305,6 @@ func (s *State) space(file uint32) int64 {
 // spaced runs a change of one file's blocks and moves the space counters of the
 // directories above.
 func (s *State) spaced(file uint32, change func()) {
-	if s.feature.quotas.Len() == 0 {
-		change()
-		return
-	}
 	before := s.space(file)
 	change()
 	s.charge(s.inodes.at(file).parent, 0, s.space(file)-before)

@@ -8,7 +8,7 @@ import (
 // Check recomputes the digest, the counts and every link and tells the first fault. It
 // visits everything: for tests, tools and checkpoints of small trees.
 func (s *State) Check() error {
-	k := checker{s: s}
+	k := checker{s: s, refs: make([]uint32, len(s.strings.text))}
 	for i := uint32(1); i < s.inodes.next; i++ {
 		if s.inodes.at(i).id != 0 {
 			if err := k.inode(i); err != nil {
@@ -20,6 +20,9 @@ func (s *State) Check() error {
 		return fmt.Errorf("namespace: %w", err)
 	}
 	if err := k.leases(); err != nil {
+		return fmt.Errorf("namespace: %w", err)
+	}
+	if err := k.strings(); err != nil {
 		return fmt.Errorf("namespace: %w", err)
 	}
 	k.features()
@@ -35,6 +38,8 @@ type checker struct {
 	files, dirs       int64
 	blocks, children  int64
 	detached, writers int64
+	folded            int64
+	refs              []uint32 // of strings
 	quot              int
 }
 
@@ -42,6 +47,8 @@ func (k *checker) inode(i uint32) error {
 	s, in := k.s, k.s.inodes.at(i)
 	k.sum.add(s.place(in))
 	k.sum.add(s.attrs(in))
+	k.refs[in.ownerID()]++
+	k.refs[in.groupID()]++
 	if s.byID.get(in.id) != i {
 		return fmt.Errorf("not found by its id")
 	}
@@ -75,18 +82,24 @@ func (k *checker) inode(i uint32) error {
 func (k *checker) directory(i uint32, in *inode) error {
 	s, n := k.s, uint32(0)
 	var fault error
-	s.dirs.each(in.tail, func(child uint32) bool {
+	ns, ds := int64(1), int64(0)
+	s.dirs.each(in.slot(), func(child uint32) bool {
 		n++
+		cn, cd := s.usage(child)
+		ns, ds = ns+cn, ds+cd
 		if s.inodes.at(child).parent != i {
 			fault = fmt.Errorf("lists a child of another directory")
 		}
 		return fault == nil
 	})
-	if fault == nil && n != in.count {
-		fault = fmt.Errorf("has %d children, counts %d", n, in.count)
+	if fault == nil && n != in.count() {
+		fault = fmt.Errorf("has %d children, counts %d", n, in.count())
+	}
+	if cn, cd := s.usage(i); fault == nil && (cn != ns || cd != ds) {
+		fault = fmt.Errorf("subtree of %d inodes and %d bytes, counts %d and %d", ns, ds, cn, cd)
 	}
 	k.children += int64(n)
-	page, rest := s.dirs.page(s, nil, in.tail, "", int(in.count)+1)
+	page, rest := s.dirs.page(s, nil, in.slot(), "", int(in.count())+1)
 	for j := 1; j < len(page); j++ {
 		if bytes.Compare(s.nameOf(s.inodes.at(page[j-1])), s.nameOf(s.inodes.at(page[j]))) >= 0 {
 			return fmt.Errorf("lists its children out of order")
@@ -110,30 +123,40 @@ func (k *checker) directory(i uint32, in *inode) error {
 func (k *checker) file(i uint32, in *inode) error {
 	s, n, size := k.s, uint32(0), int64(0)
 	var fault error
-	last := s.last(in)
-	s.eachBlock(in, func(b uint32) bool {
-		bl := s.blocks.at(b)
+	last := s.last(i)
+	if in.has(flagOne) {
+		k.folded++
+	}
+	s.eachBlock(i, func(b uint32) bool {
+		bl := s.block(b)
 		n++
 		size += bl.size()
-		if bl.file != i || bl.id() == 0 || s.byBlock.get(bl.id()) != b {
+		if s.fileOf(b) != i || bl.id() == 0 || s.byBlock.get(bl.id()) != b {
 			fault = fmt.Errorf("block %d is not its own or not found", bl.id())
 			return false
 		}
 		if !in.has(flagOpen) && bl.state() != BlockCompleted {
 			fault = fmt.Errorf("closed, but block %d is %s", bl.id(), bl.state())
 		}
-		k.sum.add(s.blockSum(bl, b == last))
-		return n <= in.count
+		if n+2 <= in.count() && bl.state() != BlockCompleted {
+			fault = fmt.Errorf("block %d before the last two is %s", bl.id(), bl.state())
+		}
+		if n+1 == in.count() && b != s.beforeLast(i) {
+			fault = fmt.Errorf("block %d is not found as the last but one", bl.id())
+		}
+		k.sum.add(s.blockSum(b, b == last))
+		return n <= in.count()
 	})
 	k.blocks += int64(n)
-	if fault == nil && (n != in.count || size != in.size) {
-		fault = fmt.Errorf("%d blocks of %d bytes, counts %d of %d", n, size, in.count, in.size)
+	if fault == nil && (n != in.count() || size != in.size()) {
+		fault = fmt.Errorf("%d blocks of %d bytes, counts %d of %d", n, size, in.count(), in.size())
 	}
 	if in.has(flagOpen) {
 		k.writers++
-		w := s.writers.at(in.tail)
+		w := s.writers.at(in.slot())
 		k.sum.add(s.writerSum(w))
-		if w.file != i {
+		k.refs[w.machine]++
+		if _, ok := s.opened.Get(in.id); w.file != i || !ok {
 			return fmt.Errorf("its writer belongs to another file")
 		}
 	}
@@ -145,15 +168,15 @@ func (k *checker) totals() error {
 	switch {
 	case k.files != s.files || k.dirs != s.dirsCount:
 		return fmt.Errorf("%d files and %d directories, counted %d and %d", k.files, k.dirs, s.files, s.dirsCount)
-	case k.blocks != int64(s.blocks.live()):
-		return fmt.Errorf("%d blocks in files, %d in use", k.blocks, s.blocks.live())
+	case k.blocks != s.blockCount() || k.folded != s.folded:
+		return fmt.Errorf("%d blocks in files, %d in use", k.blocks, s.blockCount())
 	case k.files+k.dirs != int64(s.inodes.live()):
 		return fmt.Errorf("%d inodes, %d in use", k.files+k.dirs, s.inodes.live())
 	case k.detached != int64(s.detached.Len()):
 		return fmt.Errorf("%d detached inodes, %d queued", k.detached, s.detached.Len())
 	case k.children != k.files+k.dirs-k.detached-1:
 		return fmt.Errorf("%d children of %d inodes", k.children, k.files+k.dirs)
-	case k.writers != int64(s.writers.live()):
+	case k.writers != int64(s.writers.live()) || k.writers != int64(s.opened.Len()):
 		return fmt.Errorf("%d open files, %d writers", k.writers, s.writers.live())
 	case k.quot != s.feature.quotas.Len():
 		return fmt.Errorf("%d quotas on directories of %d", k.quot, s.feature.quotas.Len())
@@ -186,6 +209,19 @@ func (k *checker) leases() error {
 	}
 	if n != k.writers {
 		return fmt.Errorf("%d open files, %d under leases", k.writers, n)
+	}
+	return nil
+}
+
+func (k *checker) strings() error {
+	n := &k.s.strings
+	for id, text := range n.text[1:] {
+		if refs := k.refs[id+1]; refs != n.refs[id+1] || refs == 0 && text != "" {
+			return fmt.Errorf("string %q has %d users, counts %d", text, refs, n.refs[id+1])
+		}
+	}
+	if len(n.byText)+len(n.free) != len(n.text) {
+		return fmt.Errorf("%d strings and %d free numbers of %d", len(n.byText), len(n.free), len(n.text))
 	}
 	return nil
 }

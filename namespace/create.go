@@ -60,6 +60,9 @@ func (s *State) notDirectory(i uint32) error {
 
 // checkNew refuses names that nothing may ever have.
 func (s *State) checkNew(dir uint32, names []string) error {
+	if s.inodes.live()+len(names) >= inInode-chunkSlots {
+		return dfs.Errorf(dfs.Other, "there are too many files and directories")
+	}
 	for i, name := range names {
 		if name == "" || len(name) > maxName || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") || !utf8.ValidString(name) {
 			return dfs.Errorf(dfs.InvalidPath, "Invalid path name %s", s.join(dir, names[:i+1]...))
@@ -120,7 +123,6 @@ func (s *State) mkdirs(o *Mkdirs) (any, error) {
 	}
 	if len(d.names) > 0 {
 		s.makeDirs(d.dir, d.names, o.Owner, o.Mode&0o777|0o300, o.Mode, o.Unmasked, o.HasUnmasked, o.Time)
-		s.charge(d.dir, int64(len(d.names)), 0)
 	}
 	return true, nil
 }
@@ -211,7 +213,6 @@ func (s *State) create(o *Create) (any, error) {
 	s.inheritACL(dir, i, o.Mode, unmasked)
 	s.sum.add(s.attrs(in))
 	s.open(i, o.Holder, o.Machine, 0)
-	s.charge(d.dir, made, 0)
 	r.Status = s.status(i)
 	return r, nil
 }

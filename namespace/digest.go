@@ -77,9 +77,12 @@ func word[T string | []byte](s T) uint64 {
 		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
-func hashText(text string) uint64                  { return hashBytes(mixB, text) }
-func hashName(dir uint64, name string) uint64      { return hashBytes(dir*mixC, name) }
-func hashNameBytes(dir uint64, name []byte) uint64 { return hashBytes(dir*mixC, name) }
+func hashText(text string) uint64 { return hashBytes(mixB, text) }
+
+// hashName places a name in the name table. It decides nothing but that.
+func hashName[T string | []byte](seed uint64, dir uint32, name T) uint64 {
+	return hashBytes(seed^uint64(dir)*mixC, name)
+}
 
 // Tags of the members.
 const (
@@ -111,16 +114,16 @@ func placeSum[T string | []byte](in *inode, parent uint64, name T) sum {
 // attrs is the digest of what an inode is.
 func (s *State) attrs(in *inode) sum {
 	return hash6(tagAttrs, in.id, uint64(in.mode)|uint64(in.policy())<<16, s.strings.hash[in.ownerID()],
-		s.strings.hash[in.groupID()]*mixD+in.layout, uint64(in.mtime()), uint64(in.atime()))
+		s.strings.hash[in.groupID()]*mixD+in.fileLayout(), uint64(in.mtime()), uint64(in.atime()))
 }
 
 // blockSum is the digest of a block that is (or is not) the last of its file.
-func (s *State) blockSum(b *block, last bool) sum {
+func (s *State) blockSum(ref uint32, last bool) sum {
 	var next uint64
 	if !last {
-		next = s.blocks.at(b.next).id()
+		next = s.blocks.at(s.blocks.at(ref).next).id()
 	}
-	return linkedSum(b, s.inodes.at(b.file).id, next)
+	return linkedSum(s.block(ref), s.inodes.at(s.fileOf(ref)).id, next)
 }
 
 // linkedSum is the digest of a block before the block next of its file, 0 for none.

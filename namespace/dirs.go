@@ -9,7 +9,7 @@ import (
 
 const (
 	dirSplit  = 4096 // children from which on a directory is kept in order
-	runLength = 512  // children in one run of an ordered directory
+	runLength = 512  // children in one run of an ordered directory, at most
 )
 
 // childIndex tells the children of a directory: in no order while they are few, since a
@@ -45,6 +45,10 @@ func (t *dirTable) drop(i uint32) {
 func (t *dirTable) add(s *State, dir, child uint32) {
 	x := &t.list[dir]
 	if x.runs == nil {
+		if len(x.few) == cap(x.few) {
+			// Grow by an eighth, rounded up to what the allocator gives.
+			x.few = append(x.few, make([]uint32, len(x.few)/8+1)...)[:len(x.few)]
+		}
 		x.few = append(x.few, child)
 		if len(x.few) >= dirSplit {
 			x.order(s)
@@ -52,23 +56,25 @@ func (t *dirTable) add(s *State, dir, child uint32) {
 		return
 	}
 	r, at, _ := x.find(s, s.nameOf(s.inodes.at(child)))
-	run := slices.Insert(x.runs[r], at, child)
-	if len(run) > runLength {
-		half := len(run) / 2
-		if at == len(run)-1 {
-			half = len(run) - 1 // names in order: leave full runs behind
+	if run := x.runs[r]; len(run) == runLength {
+		half := runLength / 2
+		if at == runLength {
+			half = runLength // names in order: leave full runs behind
 		}
-		x.runs = slices.Insert(x.runs, r+1, append(make([]uint32, 0, runLength+1), run[half:]...))
-		run = run[:half]
+		x.runs = slices.Insert(x.runs, r+1, append(make([]uint32, 0, runLength), run[half:]...))
+		x.runs[r] = run[:half]
+		if at >= half {
+			r, at = r+1, at-half
+		}
 	}
-	x.runs[r] = run
+	x.runs[r] = slices.Insert(x.runs[r], at, child)
 }
 
 // order turns an unordered directory into runs.
 func (x *childIndex) order(s *State) {
 	s.sortChildren(x.few)
 	for c := range slices.Chunk(x.few, runLength) {
-		x.runs = append(x.runs, append(make([]uint32, 0, runLength+1), c...))
+		x.runs = append(x.runs, append(make([]uint32, 0, runLength), c...))
 	}
 	x.few = nil
 }

@@ -14,7 +14,7 @@ func (s *State) CheckLease(path string, file dfs.InodeID, holder string) error {
 		return s.leaseError(dfs.NotFound, "File does not exist: ", path, file, holder)
 	}
 	in := s.inodes.at(i)
-	if path == "" && (!in.isFile() || !in.has(flagOpen) || holder != "" && s.leases.at(s.writers.at(in.tail).lease).holder != holder) {
+	if path == "" && (!in.isFile() || !in.has(flagOpen) || holder != "" && s.leases.at(s.writers.at(in.slot()).lease).holder != holder) {
 		path = s.pathOf(i)
 	}
 	switch {
@@ -23,7 +23,7 @@ func (s *State) CheckLease(path string, file dfs.InodeID, holder string) error {
 	case !in.has(flagOpen):
 		return s.leaseError(dfs.LeaseExpired, "File is not open for writing: ", path, file, holder)
 	}
-	if owner := s.leases.at(s.writers.at(in.tail).lease).holder; holder != "" && owner != holder {
+	if owner := s.leases.at(s.writers.at(in.slot()).lease).holder; holder != "" && owner != holder {
 		return s.leaseError(dfs.LeaseExpired, "Client (="+holder+") is not the lease owner (="+owner+": ", path, file, holder)
 	}
 	return nil
@@ -62,11 +62,11 @@ func (s *State) checkAddBlock(o *AddBlock) (a allocation, err error) {
 	if a.file, err = s.writable(o.File, o.Holder, o.Auth); err != nil {
 		return a, err
 	}
-	if s.nextBlock > maxBlockID || s.nextStamp > maxStamp {
-		return a, dfs.Errorf(dfs.Other, "no block id or generation stamp is left")
+	if s.nextBlock > maxBlockID || s.nextStamp > maxStamp || s.blocks.live() >= inInode-chunkSlots {
+		return a, dfs.Errorf(dfs.Other, "no block id, generation stamp or room for blocks is left")
 	}
 	in := s.inodes.at(a.file)
-	a.last = s.last(in)
+	a.last = s.last(a.file)
 	none := o.Previous.ID == 0
 	if a.last == 0 {
 		if none {
@@ -74,12 +74,12 @@ func (s *State) checkAddBlock(o *AddBlock) (a allocation, err error) {
 		}
 		return a, s.badPrevious(a.file, o, "null")
 	}
-	b := s.blocks.at(a.last)
+	b := s.block(a.last)
 	switch {
 	case !none && same(b, &o.Previous):
 	case none && b.size() >= in.blockSize() && b.state() == BlockCompleted:
 		a.last = 0 // appending after a full block
-	case none && in.count == 1, !none && in.count > 1 && same(s.blocks.at(s.before(a.last)), &o.Previous):
+	case none && in.count() == 1, !none && in.count() > 1 && same(s.block(s.beforeLast(a.file)), &o.Previous):
 		if b.size() != 0 || b.state() == BlockCompleted {
 			return a, dfs.Errorf(dfs.Other, "Request looked like a retry to allocate block %s but it already contains %d bytes", b.public(), b.size())
 		}
@@ -121,18 +121,22 @@ func (s *State) addBlock(o *AddBlock) (any, error) {
 	}
 	r := &AddedBlock{}
 	if a.retry {
-		b := s.blocks.at(a.last)
+		b := s.block(a.last)
 		r.Block, r.Retried = b.public(), true
-		r.Offset = s.inodes.at(a.file).size - b.size()
+		r.Offset = s.inodes.at(a.file).size() - b.size()
 		return r, nil
 	}
 	s.spaced(a.file, func() {
 		if a.last != 0 {
-			if b := s.blocks.at(a.last); b.state() < BlockCommitted {
+			if b := s.block(a.last); b.state() < BlockCommitted {
 				s.change(a.last, b.genStamp(), o.Previous.Length, BlockCommitted)
 			}
 		}
-		r.Offset = s.inodes.at(a.file).size
+		if before := s.beforeLast(a.file); before != 0 && s.block(before).state() != BlockCompleted {
+			s.complete(before)
+			r.Completed = s.block(before).public()
+		}
+		r.Offset = s.inodes.at(a.file).size()
 		r.Block = dfs.Block{ID: dfs.BlockID(s.nextBlock), GenStamp: dfs.GenStamp(s.nextStamp)}
 		s.appendBlock(a.file, s.nextBlock, s.nextStamp, 0, BlockUnderConstruction)
 		s.nextBlock++
@@ -147,13 +151,13 @@ func (s *State) abandonBlock(o *AbandonBlock) (any, error) {
 		return nil, err
 	}
 	r := &BlockChange{File: o.File, Block: o.Block}
-	last := s.last(s.inodes.at(file))
+	last := s.last(file)
 	if last == 0 {
 		return r, nil
 	}
-	if b := s.blocks.at(last); same(b, &o.Block) && b.state() == BlockUnderConstruction {
+	if b := s.block(last); same(b, &o.Block) && b.state() == BlockUnderConstruction {
 		r.Block, r.Changed = b.public(), true
-		s.spaced(file, func() { s.dropTail(file, int(s.inodes.at(file).count)-1, nil) })
+		s.spaced(file, func() { s.dropTail(file, int(s.inodes.at(file).count())-1, nil) })
 	}
 	return r, nil
 }
@@ -163,13 +167,12 @@ func (s *State) checkUpdateBlocks(o *UpdateBlocks) (file, b uint32, err error) {
 	if file, err = s.writable(o.File, o.Holder, o.Auth); err != nil {
 		return 0, 0, err
 	}
-	in := s.inodes.at(file)
-	last := s.last(in)
+	last := s.last(file)
 	b = s.byBlock.get(uint64(o.Block.ID))
-	if b == 0 || s.blocks.at(b).file != file {
+	if b == 0 || s.fileOf(b) != file {
 		return 0, 0, dfs.Errorf(dfs.Other, "%s does not exist.", o.Block)
 	}
-	have := s.blocks.at(b)
+	have := s.block(b)
 	if o.Block.Length < 0 || o.Block.Length > maxBlock || uint64(o.Block.GenStamp) > maxStamp {
 		return 0, 0, dfs.Errorf(dfs.Other, "block %s has an impossible length %d or stamp", o.Block, o.Block.Length)
 	}
@@ -207,7 +210,7 @@ func (s *State) updateBlocks(o *UpdateBlocks) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := s.blocks.at(i)
+	b := s.block(i)
 	was := *b
 	stamp, size, state := b.genStamp(), b.size(), b.state()
 	switch o.Action {
@@ -226,7 +229,7 @@ func (s *State) updateBlocks(o *UpdateBlocks) (any, error) {
 	}
 	r := &BlockChange{File: o.File}
 	s.spaced(file, func() { s.change(i, stamp, size, state) })
-	b = s.blocks.at(i)
+	b = s.block(i)
 	r.Block, r.Changed = b.public(), b.genStamp() != was.genStamp() || b.size() != was.size()
 	return r, nil
 }
@@ -238,8 +241,8 @@ func (s *State) checkClose(o *Close) (file uint32, done bool, err error) {
 		if i == 0 || !s.inodes.at(i).isFile() || s.inodes.at(i).has(flagOpen) {
 			return 0, false, err
 		}
-		last := s.last(s.inodes.at(i))
-		if last == 0 && o.Last.ID == 0 || last != 0 && same(s.blocks.at(last), &o.Last) {
+		last := s.last(i)
+		if last == 0 && o.Last.ID == 0 || last != 0 && same(s.block(last), &o.Last) {
 			return i, true, nil
 		}
 		return 0, false, err
@@ -247,14 +250,14 @@ func (s *State) checkClose(o *Close) (file uint32, done bool, err error) {
 	if file, err = s.premise(o.File, o.Auth); err != nil {
 		return 0, false, err
 	}
-	last := s.last(s.inodes.at(file))
+	last := s.last(file)
 	if last == 0 {
 		if o.Last.ID != 0 {
 			return 0, false, dfs.Errorf(dfs.Other, "file %s has no block %s", s.pathOf(file), o.Last)
 		}
 		return file, false, nil
 	}
-	b := s.blocks.at(last)
+	b := s.block(last)
 	if b.state() == BlockUnderRecovery {
 		return 0, false, s.underRecovery(b)
 	}
@@ -275,26 +278,23 @@ func (s *State) closeFile(o *Close) (any, error) {
 	r := &BlockChange{File: o.File, Changed: !done}
 	if !done {
 		s.spaced(file, func() {
-			if last := s.last(s.inodes.at(file)); last != 0 && o.Last.ID != 0 && s.blocks.at(last).state() < BlockCommitted {
-				s.change(last, s.blocks.at(last).genStamp(), o.Last.Length, BlockCommitted)
+			if last := s.last(file); last != 0 && o.Last.ID != 0 && s.block(last).state() < BlockCommitted {
+				s.change(last, s.block(last).genStamp(), o.Last.Length, BlockCommitted)
 			}
 			s.finish(file, o.Time)
 		})
 	}
-	if last := s.last(s.inodes.at(file)); last != 0 {
-		r.Block = s.blocks.at(last).public()
+	if last := s.last(file); last != 0 {
+		r.Block = s.block(last).public()
 	}
 	return r, nil
 }
 
-// finish completes all blocks of an open file and ends its writer.
+// finish completes the blocks of an open file and ends its writer. Only the last two can
+// be incomplete, since AddBlock completes the one before them.
 func (s *State) finish(file uint32, time int64) {
-	s.eachBlock(s.inodes.at(file), func(i uint32) bool {
-		if b := s.blocks.at(i); b.state() != BlockCompleted {
-			s.change(i, b.genStamp(), b.size(), BlockCompleted)
-		}
-		return true
-	})
+	s.complete(s.beforeLast(file))
+	s.complete(s.last(file))
 	s.endWriter(file)
 	in := s.inodes.edit(file)
 	s.sum.sub(s.attrs(in))

@@ -32,9 +32,9 @@ func (s *State) CheckNames(l Limits, dir dfs.InodeID, names []string) error {
 				name, s.join(d, names[:i]...), limit, len(name))
 		}
 	}
-	if limit := or(l.DirectoryItems, dfs.MaxDirectoryItems); int(s.inodes.at(d).count) >= limit {
+	if limit := or(l.DirectoryItems, dfs.MaxDirectoryItems); int(s.inodes.at(d).count()) >= limit {
 		return dfs.Errorf(dfs.DirectoryTooFull, "The directory item limit of %s is exceeded: limit=%d items=%d",
-			s.pathOf(d), limit, s.inodes.at(d).count)
+			s.pathOf(d), limit, s.inodes.at(d).count())
 	}
 	return s.checkNew(d, names)
 }
@@ -54,7 +54,7 @@ func (s *State) CheckBlockCount(l Limits, file dfs.InodeID) error {
 	if i == 0 {
 		return nil
 	}
-	if limit, n := or(l.BlocksPerFile, dfs.MaxBlocksPerFile), int(s.inodes.at(i).count); n >= limit {
+	if limit, n := or(l.BlocksPerFile, dfs.MaxBlocksPerFile), int(s.inodes.at(i).count()); n >= limit {
 		return dfs.Errorf(dfs.Other, "File has reached the limit on maximum number of blocks "+
 			"(dfs.namenode.fs-limits.max-blocks-per-file): %d >= %d", n, limit)
 	}

@@ -107,8 +107,9 @@ type Created struct {
 }
 
 // AddBlock commits the open file's last block with the length in Previous (ID 0: there
-// is none) and appends a new block, whose id and stamp come from the counters. Committed
-// blocks become complete when the file is closed, or earlier by UpdateBlocks.
+// is none) and appends a new block, whose id and stamp come from the counters. The block
+// before the last becomes complete: its writer has gone on twice. So do the last two when the
+// file is closed, and any of them earlier by UpdateBlocks.
 // A repeated call (Previous is the last but one, or none, and the last block is
 // empty) gets the same block again. Result: *AddedBlock.
 type AddBlock struct {
@@ -123,6 +124,8 @@ type AddedBlock struct {
 	Block   dfs.Block
 	Offset  int64 // of the block in the file
 	Retried bool  // the block had been there
+	// Completed is the block two before the new one if this made it complete, ID 0 if not.
+	Completed dfs.Block
 }
 
 // AbandonBlock drops the last block of an open file if it is Block and not yet committed.

@@ -187,23 +187,23 @@ const (
 	maxID      = 1 << 48
 )
 
-type idMid [1 << idMidBits]*idLeaf
-
-type idLeaf struct {
-	slot [1 << idLeafBits]uint32
-	used int
+type idMid struct {
+	leaf [1 << idMidBits]*idLeaf
+	used [1 << idMidBits]uint16 // slots set in a leaf
 }
+
+type idLeaf [1 << idLeafBits]uint32 // 16 KiB: one of the allocator's sizes
 
 func (t *idTable) get(id uint64) uint32 {
 	hi := id >> (idLeafBits + idMidBits)
 	if hi >= uint64(len(t.top)) || t.top[hi] == nil {
 		return 0
 	}
-	leaf := t.top[hi][id>>idLeafBits&(1<<idMidBits-1)]
+	leaf := t.top[hi].leaf[id>>idLeafBits&(1<<idMidBits-1)]
 	if leaf == nil {
 		return 0
 	}
-	return leaf.slot[id&(1<<idLeafBits-1)]
+	return leaf[id&(1<<idLeafBits-1)]
 }
 
 // set stores a slot, 0 to remove one.
@@ -215,31 +215,30 @@ func (t *idTable) set(id uint64, slot uint32) {
 	if t.top[hi] == nil {
 		t.top[hi] = new(idMid)
 	}
-	leafAt := &t.top[hi][id>>idLeafBits&(1<<idMidBits-1)]
-	if *leafAt == nil {
-		*leafAt = new(idLeaf)
+	mid, at := t.top[hi], id>>idLeafBits&(1<<idMidBits-1)
+	if mid.leaf[at] == nil {
+		mid.leaf[at] = new(idLeaf)
 	}
-	p := &(*leafAt).slot[id&(1<<idLeafBits-1)]
+	p := &mid.leaf[at][id&(1<<idLeafBits-1)]
 	switch {
 	case *p == 0 && slot != 0:
-		(*leafAt).used++
+		mid.used[at]++
 	case *p != 0 && slot == 0:
-		(*leafAt).used--
+		mid.used[at]--
 	}
 	*p = slot
-	if (*leafAt).used == 0 {
-		*leafAt = nil
+	if mid.used[at] == 0 {
+		mid.leaf[at] = nil
 	}
 }
 
 const (
-	segBits   = 12
-	minSeg    = 8
-	segGrowth = 5 // a full segment grows by 1/4
+	segBits = 12
+	minSeg  = 8
 )
 
 // nameTable finds inode slots by parent slot and name: open addressing in segments that
-// grow one by one, so that no growth is ever felt. A slot holds 32 bits of the hash
+// grow one by one, by an eighth, so that no growth is ever felt. A slot holds 32 bits of the hash
 // and the inode's slot. Within a segment entries stay in hash order along the probe.
 type nameTable struct {
 	seg [1 << segBits]segment
@@ -255,7 +254,7 @@ func (g *segment) home(tag uint32) int { return int(uint64(tag) * uint64(len(g.s
 func (t *nameTable) insert(hash uint64, idx uint32) {
 	g := &t.seg[hash>>(64-segBits)]
 	if g.used*20 >= len(g.slot)*17 {
-		g.resize(max(minSeg, len(g.slot)*segGrowth/4+1))
+		g.resize(max(minSeg, len(g.slot)+len(g.slot)/8))
 	}
 	g.put(hash<<32 | uint64(idx))
 	g.used++
@@ -284,7 +283,7 @@ func (g *segment) resize(n int) {
 // reserve makes room for n entries in the whole table.
 func (t *nameTable) reserve(n int) {
 	per := n >> segBits
-	per += per/4 + 2*minSeg
+	per += per/4 + minSeg
 	for i := range t.seg {
 		if len(t.seg[i].slot) < per {
 			t.seg[i].resize(per)
@@ -324,7 +323,7 @@ func (t *nameTable) remove(hash uint64, idx uint32) {
 }
 
 func (s *State) lookup(dir uint32, name string) uint32 {
-	hash := hashName(uint64(dir), name)
+	hash := hashName(s.seed, dir, name)
 	g := &s.names.seg[hash>>(64-segBits)]
 	n := len(g.slot)
 	if n == 0 {

@@ -127,9 +127,9 @@ func (s *State) view(n *Inode, i uint32) {
 		n.Parent = dfs.InodeID(s.inodes.at(in.parent).id)
 	}
 	if in.isDir() {
-		n.Children = int(in.count)
+		n.Children = int(in.count())
 	} else {
-		n.Length, n.Blocks = in.size, int(in.count)
+		n.Length, n.Blocks = in.size(), int(in.count())
 	}
 }
 
@@ -268,9 +268,9 @@ func (s *State) fillStatus(st *dfs.FileStatus, i uint32, inherited uint8) {
 		ModTime: in.mtime(), AccessTime: in.atime(), StoragePolicy: in.policy(),
 	}
 	if in.isDir() {
-		st.Children = int(in.count)
+		st.Children = int(in.count())
 	} else {
-		st.Length, st.Replication, st.BlockSize = in.size, in.replication(), in.blockSize()
+		st.Length, st.Replication, st.BlockSize = in.size(), in.replication(), in.blockSize()
 	}
 	if st.StoragePolicy == dfs.PolicyUnspecified {
 		st.StoragePolicy = inherited
@@ -289,7 +289,7 @@ func (s *State) List(dst []dfs.FileStatus, dir dfs.InodeID, after string, max in
 	}
 	in := s.inodes.at(d)
 	inherited := s.policyOf(d)
-	slots, rest := s.dirs.page(s, make([]uint32, 0, min(int(in.count), dirSplit)), in.tail, after, max)
+	slots, rest := s.dirs.page(s, make([]uint32, 0, min(int(in.count()), dirSplit)), in.slot(), after, max)
 	total := 0
 	for _, i := range slots {
 		total += s.inodes.at(i).nameLen()
@@ -307,9 +307,9 @@ func (s *State) List(dst []dfs.FileStatus, dir dfs.InodeID, after string, max in
 	return dst, rest
 }
 
-func (s *State) blockInfo(i uint32) BlockInfo {
-	b := s.blocks.at(i)
-	in := s.inodes.at(b.file)
+func (s *State) blockInfo(ref uint32) BlockInfo {
+	b := s.block(ref)
+	in := s.inodes.at(s.fileOf(ref))
 	return BlockInfo{Block: b.public(), State: b.state(), File: dfs.InodeID(in.id), Replication: in.replication(), Policy: in.policy()}
 }
 
@@ -325,11 +325,11 @@ func (s *State) Blocks(dst []BlockInfo, file dfs.InodeID, offset, length int64) 
 		end = math.MaxInt64
 	}
 	at := int64(0)
-	s.eachBlock(s.inodes.at(f), func(i uint32) bool {
+	s.eachBlock(f, func(i uint32) bool {
 		if at >= end {
 			return false
 		}
-		size := s.blocks.at(i).size()
+		size := s.block(i).size()
 		if at+max(size, 1) > offset {
 			info := s.blockInfo(i)
 			info.Offset = at
@@ -347,26 +347,23 @@ func (s *State) LastBlock(file dfs.InodeID) (b BlockInfo, ok bool) {
 	if f == 0 || !s.inodes.at(f).isFile() {
 		return b, false
 	}
-	in := s.inodes.at(f)
-	last := s.last(in)
+	last := s.last(f)
 	if last == 0 {
 		return b, false
 	}
 	b = s.blockInfo(last)
-	b.Offset = in.size - b.Length
+	b.Offset = s.inodes.at(f).size() - b.Length
 	return b, true
 }
 
 // PenultimateBlock gives the block before the last, false if there is none.
 func (s *State) PenultimateBlock(file dfs.InodeID) (b BlockInfo, ok bool) {
 	f := s.live(file)
-	if f == 0 || !s.inodes.at(f).isFile() || s.inodes.at(f).count < 2 {
+	if f == 0 || !s.inodes.at(f).isFile() || s.inodes.at(f).count() < 2 {
 		return b, false
 	}
-	in := s.inodes.at(f)
-	last := s.last(in)
-	b = s.blockInfo(s.before(last))
-	b.Offset = in.size - s.blocks.at(last).size() - b.Length
+	b = s.blockInfo(s.beforeLast(f))
+	b.Offset = s.inodes.at(f).size() - s.block(s.last(f)).size() - b.Length
 	return b, true
 }
 
@@ -381,8 +378,17 @@ func (s *State) Block(id dfs.BlockID) (b BlockInfo, ok bool) {
 
 // EachBlock calls fn with every block, in no useful order, until it returns false.
 func (s *State) EachBlock(fn func(BlockInfo) bool) {
+	s.eachRef(func(ref uint32) bool { return fn(s.blockInfo(ref)) })
+}
+
+func (s *State) eachRef(fn func(ref uint32) bool) {
+	for i := uint32(1); i < s.inodes.next; i++ {
+		if s.inodes.at(i).has(flagOne) && !fn(i|inInode) {
+			return
+		}
+	}
 	for i := uint32(1); i < s.blocks.next; i++ {
-		if s.blocks.at(i).id() != 0 && !fn(s.blockInfo(i)) {
+		if s.blocks.at(i).id() != 0 && !fn(i) {
 			return
 		}
 	}
@@ -400,26 +406,22 @@ func (s *State) OpenFile(id dfs.InodeID) (f OpenFile, ok bool) {
 	if i == 0 || !s.inodes.at(i).has(flagOpen) {
 		return f, false
 	}
-	return s.openFile(s.inodes.at(i).tail), true
+	return s.openFile(s.inodes.at(i).slot()), true
 }
 
-// OpenFiles lists open files with ids above after, in id order, at most max. It looks at
-// all open files.
+// OpenFiles lists open files with ids above after, in id order, at most max. What it looks
+// at is the page, and files of deleted subtrees that wait to be freed.
 func (s *State) OpenFiles(after dfs.InodeID, max int) []OpenFile {
-	var ids []dfs.InodeID
-	for i := uint32(1); i < s.writers.next; i++ {
-		if w := s.writers.at(i); w.file != 0 {
-			if id := dfs.InodeID(s.inodes.at(w.file).id); id > after && s.live(id) != 0 {
-				ids = append(ids, id)
-			}
+	var list []OpenFile
+	s.opened.Ascend(uint64(after)+1, func(id uint64, _ struct{}) bool {
+		if len(list) >= max {
+			return false
 		}
-	}
-	slices.Sort(ids)
-	list := make([]OpenFile, 0, min(len(ids), max))
-	for _, id := range ids[:min(len(ids), max)] {
-		f, _ := s.OpenFile(id)
-		list = append(list, f)
-	}
+		if f, ok := s.OpenFile(dfs.InodeID(id)); ok {
+			list = append(list, f)
+		}
+		return true
+	})
 	return list
 }
 
@@ -456,10 +458,12 @@ func (s *State) LeaseCount(holder string) int {
 // Holders lists all lease holders in byte order.
 func (s *State) Holders() []string { return slices.Sorted(maps.Keys(s.holders)) }
 
+func (s *State) blockCount() int64 { return int64(s.blocks.live()) + s.folded }
+
 // Counts tells the sizes of the state.
 func (s *State) Counts() Counts {
 	return Counts{
-		Files: s.files, Directories: s.dirsCount, Blocks: int64(s.blocks.live()),
+		Files: s.files, Directories: s.dirsCount, Blocks: s.blockCount(),
 		OpenFiles: int64(s.writers.live()), Leases: int64(len(s.holders)),
 		Retries: int64(s.retry.tail - s.retry.head), Detached: int64(s.detached.Len()),
 		NextInode: dfs.InodeID(s.nextInode), NextBlock: dfs.BlockID(s.nextBlock), NextStamp: dfs.GenStamp(s.nextStamp),

@@ -23,7 +23,7 @@ func (s *State) reopenable(op string, id dfs.InodeID, auth uint64, holder, machi
 }
 
 func (s *State) beingCreated(op string, file uint32, holder, machine string) error {
-	w := s.writers.at(s.inodes.at(file).tail)
+	w := s.writers.at(s.inodes.at(file).slot())
 	owner := s.leases.at(w.lease).holder
 	reason := "this file lease is currently owned by " + owner + " on " + s.strings.text[w.machine]
 	if owner == holder {
@@ -40,8 +40,8 @@ func (s *State) checkAppend(o *Append) (uint32, error) {
 		return 0, err
 	}
 	in := s.inodes.at(i)
-	if last := s.last(in); last != 0 && !o.NewBlock {
-		if b := s.blocks.at(last); b.size() < in.blockSize() {
+	if last := s.last(i); last != 0 && !o.NewBlock {
+		if b := s.block(last); b.size() < in.blockSize() {
 			return i, s.verifyQuota(in.parent, 0, (in.blockSize()-b.size())*int64(in.replication()), 0)
 		}
 	}
@@ -57,11 +57,11 @@ func (s *State) append(o *Append) (any, error) {
 	s.spaced(i, func() {
 		s.open(i, o.Holder, o.Machine, 0)
 		in := s.inodes.at(i)
-		if last := s.last(in); last != 0 && !o.NewBlock {
-			if b := s.blocks.at(last); b.size() < in.blockSize() {
+		if last := s.last(i); last != 0 && !o.NewBlock {
+			if b := s.block(last); b.size() < in.blockSize() {
 				s.change(last, b.genStamp(), b.size(), BlockUnderConstruction)
 				info := s.blockInfo(last)
-				info.Offset = in.size - info.Length
+				info.Offset = in.size() - info.Length
 				r.Last = &info
 			}
 		}
@@ -75,7 +75,7 @@ func (s *State) reassignLease(o *ReassignLease) error {
 	if err != nil {
 		return err
 	}
-	w := s.inodes.at(i).tail
+	w := s.inodes.at(i).slot()
 	s.sum.sub(s.writerSum(s.writers.at(w)))
 	s.leave(w)
 	s.joinLease(w, o.Holder)
@@ -89,7 +89,7 @@ func (s *State) checkTruncate(o *Truncate) (uint32, error) {
 		return 0, err
 	}
 	if in := s.inodes.at(i); in.isFile() && in.has(flagOpen) {
-		switch w := s.writers.at(in.tail); {
+		switch w := s.writers.at(in.slot()); {
 		case w.truncate == 0:
 		case w.truncate == o.Length+1:
 			return i, nil
@@ -102,8 +102,8 @@ func (s *State) checkTruncate(o *Truncate) (uint32, error) {
 	if i, err = s.reopenable("TRUNCATE_FILE", o.File, o.Auth, o.Holder, o.Machine); err != nil {
 		return 0, err
 	}
-	if in := s.inodes.at(i); o.Length > in.size {
-		return 0, dfs.Errorf(dfs.IllegalArgument, "Cannot truncate to a larger file size. Current size: %d, truncate size: %d.", in.size, o.Length)
+	if in := s.inodes.at(i); o.Length > in.size() {
+		return 0, dfs.Errorf(dfs.IllegalArgument, "Cannot truncate to a larger file size. Current size: %d, truncate size: %d.", in.size(), o.Length)
 	}
 	if o.Length < 0 {
 		return 0, dfs.Errorf(dfs.IllegalArgument, "Cannot truncate to a negative file size: %d.", o.Length)
@@ -120,11 +120,11 @@ func (s *State) truncate(o *Truncate) (any, error) {
 	in := s.inodes.at(i)
 	if in.has(flagOpen) {
 		r.Done = false // the same truncate again
-		b := s.blocks.at(s.last(in))
+		b := s.block(s.last(i))
 		r.Last, r.NewLength = b.public(), b.size()
 		return r, nil
 	}
-	if in.size == o.Length {
+	if in.size() == o.Length {
 		return r, nil
 	}
 	s.spaced(i, func() { s.cut(i, o, r) })
@@ -139,28 +139,28 @@ func (s *State) truncate(o *Truncate) (any, error) {
 // one that it ends in.
 func (s *State) cut(i uint32, o *Truncate, r *Truncated) {
 	keep, end := 0, int64(0)
-	s.eachBlock(s.inodes.at(i), func(b uint32) bool {
+	s.eachBlock(i, func(b uint32) bool {
 		if end >= o.Length {
 			return false
 		}
-		end += s.blocks.at(b).size()
+		end += s.block(b).size()
 		keep++
 		return true
 	})
-	if keep < int(s.inodes.at(i).count) {
+	if keep < int(s.inodes.at(i).count()) {
 		r.Removed = s.dropTail(i, keep, nil)
+		s.fold(i)
 	}
 	in := s.inodes.at(i)
-	if in.size == o.Length {
+	if in.size() == o.Length {
 		return
 	}
-	last := s.last(in)
-	r.Done, r.Last = false, s.blocks.at(last).public()
-	r.NewLength = o.Length - (in.size - r.Last.Length)
+	r.Done, r.Last = false, s.block(s.last(i)).public()
+	r.NewLength = o.Length - (in.size() - r.Last.Length)
 	r.Stamp = dfs.GenStamp(s.nextStamp)
 	s.nextStamp++
 	s.open(i, o.Holder, o.Machine, o.Length+1)
-	s.change(last, uint64(r.Last.GenStamp), r.NewLength, BlockUnderRecovery)
+	s.change(s.last(i), uint64(r.Last.GenStamp), r.NewLength, BlockUnderRecovery)
 }
 
 // checkCommitSync gives the file and block, 0 when there is nothing left to do.
@@ -172,13 +172,13 @@ func (s *State) checkCommitSync(o *CommitSync) (file, b uint32, err error) {
 		}
 		return 0, 0, dfs.Errorf(dfs.Other, "Block (=%s) not found", o.Block)
 	}
-	have := s.blocks.at(b)
-	file = have.file
+	have := s.block(b)
+	file = s.fileOf(b)
 	in := s.inodes.at(file)
 	if s.live(dfs.InodeID(in.id)) == 0 {
 		return 0, 0, dfs.Errorf(dfs.NotFound, "File not found: inode %d, likely due to delayed block removal", in.id)
 	}
-	if !in.has(flagOpen) || have.state() == BlockCompleted || s.last(in) != b {
+	if !in.has(flagOpen) || have.state() == BlockCompleted || s.last(file) != b {
 		return 0, 0, nil
 	}
 	if !o.Remove {
@@ -201,12 +201,12 @@ func (s *State) commitSync(o *CommitSync) (any, error) {
 	r.File, r.Changed = dfs.InodeID(s.inodes.at(file).id), true
 	s.spaced(file, func() {
 		if o.Remove {
-			s.dropTail(file, int(s.inodes.at(file).count)-1, nil)
+			s.dropTail(file, int(s.inodes.at(file).count())-1, nil)
 		} else {
 			s.change(b, uint64(o.Stamp), o.Length, BlockCommitted)
-			r.Block = s.blocks.at(b).public()
+			r.Block = s.block(b).public()
 		}
-		if w := s.inodes.at(file).tail; s.writers.at(w).truncate != 0 {
+		if w := s.inodes.at(file).slot(); s.writers.at(w).truncate != 0 {
 			s.sum.sub(s.writerSum(s.writers.at(w)))
 			s.writers.edit(w).truncate = 0
 			s.sum.add(s.writerSum(s.writers.at(w)))
@@ -247,7 +247,7 @@ func (s *State) checkConcat(o *Concat) (target uint32, sources []uint32, err err
 			return 0, nil, dfs.Errorf(dfs.IllegalArgument, "Source file %s is not in the same directory with the target %s", src, path)
 		case i == target:
 			return 0, nil, dfs.Errorf(dfs.IllegalArgument, "concat: the src file %s is the same with the target file %s", src, path)
-		case in.has(flagOpen) || in.count == 0:
+		case in.has(flagOpen) || in.count() == 0:
 			return 0, nil, dfs.Errorf(dfs.IllegalArgument, "concat: source file %s is invalid or empty or underConstruction", src)
 		case in.blockSize() > t.blockSize():
 			return 0, nil, dfs.Errorf(dfs.IllegalArgument, "concat: source file %s has preferred block size %d which is greater than the target file's preferred block size %d",
@@ -257,7 +257,7 @@ func (s *State) checkConcat(o *Concat) (target uint32, sources []uint32, err err
 		}
 		seen[i] = true
 		sources = append(sources, i)
-		delta += in.size * (int64(t.replication()) - int64(in.replication()))
+		delta += in.size() * (int64(t.replication()) - int64(in.replication()))
 	}
 	if len(sources) == 0 {
 		return 0, nil, dfs.Errorf(dfs.RuntimeIllegal, "No sources given")
@@ -271,24 +271,24 @@ func (s *State) concat(o *Concat) (any, error) {
 		return nil, err
 	}
 	parent := s.inodes.at(target).parent
+	s.unfold(target)
 	for _, i := range sources {
-		in := s.inodes.at(i)
-		s.charge(parent, -1, -s.space(i))
-		last := s.last(in)
+		s.detach(i)
+		s.unfold(i)
+		last := s.last(i)
 		var slots []uint32
-		s.eachBlock(in, func(b uint32) bool {
-			s.sum.sub(s.blockSum(s.blocks.at(b), b == last))
+		s.eachBlock(i, func(b uint32) bool {
+			s.sum.sub(s.blockSum(b, b == last))
 			slots = append(slots, b)
 			return true
 		})
-		in = s.inodes.edit(i)
-		in.tail, in.count, in.size = 0, 0, 0
+		s.inodes.edit(i).body = block{}
 		s.spaced(target, func() {
 			for _, b := range slots {
 				s.link(target, b)
 			}
 		})
-		s.removeInode(i)
+		s.bury(i)
 	}
 	in := s.inodes.edit(target)
 	s.sum.sub(s.attrs(in))

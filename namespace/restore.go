@@ -3,6 +3,7 @@ package namespace
 import (
 	"bytes"
 	"slices"
+	"strings"
 
 	"redoubt/dfs"
 )
@@ -15,13 +16,14 @@ func corrupt(format string, args ...any) error {
 // the state's. Slots in it count from the part's beginning.
 type part struct {
 	inodes  []*page[inode]
-	blocks  []*page[block]
+	blocks  []*page[chained]
 	names   []*namePage
 	parents []uint64 // inode ids by slot
 	next    uint32   // inode slots used
 	nextB   uint32   // block slots used
 	nextN   uint32   // name units used
 	sum     sum
+	folded  int64
 	files   int64
 	dirs    int64
 }
@@ -53,7 +55,9 @@ func (s *State) Restore(src dfs.SectionSource) error {
 	if err := s.stitch(parts); err != nil {
 		return err
 	}
-	for _, step := range []func(dfs.SectionSource) error{s.restoreBlocks, s.restoreWriters, s.restoreRetry, s.restoreFeatures} {
+	s.strings.sweep()
+	steps := []func(dfs.SectionSource) error{s.restoreBlocks, s.restoreWriters, s.countTrees, s.restoreRetry, s.restoreFeatures}
+	for _, step := range steps {
 		if err := step(src); err != nil {
 			return err
 		}
@@ -61,8 +65,8 @@ func (s *State) Restore(src dfs.SectionSource) error {
 	if d := s.Digest(); !bytes.Equal(d[:], meta.Digest) {
 		return corrupt("the state's digest is %x and not %x", d, meta.Digest)
 	}
-	if uint64(s.inodes.live()) != meta.Inodes || uint64(s.blocks.live()) != meta.Blocks {
-		return corrupt("%d inodes and %d blocks instead of %d and %d", s.inodes.live(), s.blocks.live(), meta.Inodes, meta.Blocks)
+	if uint64(s.inodes.live()) != meta.Inodes || uint64(s.blockCount()) != meta.Blocks {
+		return corrupt("%d inodes and %d blocks instead of %d and %d", s.inodes.live(), s.blockCount(), meta.Inodes, meta.Blocks)
 	}
 	return nil
 }
@@ -91,7 +95,7 @@ func (s *State) restoreMeta(src dfs.SectionSource) (meta Meta, err error) {
 		return meta, corrupt("%d meta records", seen)
 	case meta.Version != imageVersion:
 		return meta, corrupt("unsupported version %d", meta.Version)
-	case meta.Chunks == 0 || meta.Chunks > 1<<32/chunkSlots || meta.NextInode > maxID || meta.NextBlock > maxBlockID || meta.NextStamp > maxStamp:
+	case meta.Chunks == 0 || meta.Chunks > inInode/chunkSlots || meta.NextInode > maxID || meta.NextBlock > maxBlockID || meta.NextStamp > maxStamp:
 		return meta, corrupt("impossible counters")
 	}
 	s.nextInode, s.nextBlock, s.nextStamp, s.authEpoch = meta.NextInode, meta.NextBlock, meta.NextStamp, meta.AuthEpoch
@@ -111,9 +115,18 @@ func (s *State) restoreStrings(src dfs.SectionSource) error {
 				}
 				return nil
 			}
-			if n := len(s.strings.text); n >= lowBits || s.strings.id(text) != uint32(n) {
+			n := len(s.strings.text)
+			if n < lowBits && text == "" { // a number that nothing has
+				s.strings.append("")
+				s.strings.free = append(s.strings.free, uint32(n))
+				return nil
+			}
+			if _, had := s.strings.byText[text]; had || n >= lowBits {
 				return corrupt("string %q twice, or too many strings", text)
 			}
+			text = strings.Clone(text)
+			s.strings.append(text)
+			s.strings.byText[text] = uint32(n)
 			return nil
 		})
 	})
@@ -152,7 +165,8 @@ func (s *State) decodeInode(p *part, r *InodeRecord) error {
 	typ := dfs.FileType(r.Type)
 	switch n := uint32(len(s.strings.text)); {
 	case r.ID == 0 || r.ID >= s.nextInode || len(r.Name) > maxName || typ != dfs.TypeFile && typ != dfs.TypeDirectory,
-		r.Owner >= n || r.Group >= n || dfs.Mode(r.Mode)&^dfs.ModeMask != 0,
+		r.Owner >= n || r.Group >= n || r.Owner != 0 && s.strings.text[r.Owner] == "" || r.Group != 0 && s.strings.text[r.Group] == "",
+		dfs.Mode(r.Mode)&^dfs.ModeMask != 0,
 		r.ModTime < 0 || r.ModTime > maxTime || r.AccessTime < 0 || r.AccessTime > maxTime,
 		r.BlockSize < 0 || r.BlockSize > maxBlock, (r.Parent == 0) != (r.Name == ""), len(r.Blocks) > inlineBlocks:
 		return corrupt("inode %d has impossible fields", r.ID)
@@ -179,6 +193,7 @@ func (s *State) decodeInode(p *part, r *InodeRecord) error {
 		}
 	} else {
 		p.dirs++
+		in.layout = 1
 	}
 	p.sum.add(placeSum(in, r.Parent, r.Name))
 	p.sum.add(s.attrs(in))
@@ -202,6 +217,17 @@ func (p *part) putName(name string) uint32 {
 }
 
 func (p *part) putBlocks(in *inode, file uint32, list []BlockRecord) error {
+	if len(list) == 1 {
+		if err := list[0].check(); err != nil {
+			return err
+		}
+		in.body.low = list[0].ID
+		in.body.set(list[0].Stamp, list[0].Size, BlockState(list[0].State))
+		in.setFlag(flagOne, true)
+		p.folded++
+		p.sum.add(linkedSum(&in.body, in.id, 0))
+		return nil
+	}
 	first := p.nextB
 	for k := range list {
 		r := &list[k]
@@ -209,21 +235,21 @@ func (p *part) putBlocks(in *inode, file uint32, list []BlockRecord) error {
 			return err
 		}
 		if int(p.nextB)>>pageBits >= len(p.blocks) {
-			p.blocks = append(p.blocks, new(page[block]))
+			p.blocks = append(p.blocks, new(page[chained]))
 		}
 		b := &p.blocks[p.nextB>>pageBits].rec[p.nextB&(pageSize-1)]
 		b.low, b.file, b.next = r.ID, file, p.nextB+1
 		b.set(r.Stamp, r.Size, BlockState(r.State))
-		in.size += r.Size
-		in.count++
-		in.tail = p.nextB + 1 // not 0 for a file with blocks
+		in.body.low += uint64(r.Size)
+		in.body.high++
 		next := uint64(0)
 		if k < len(list)-1 {
 			next = list[k+1].ID
+			in.setSlot(p.nextB)
 		} else {
 			b.next = first
 		}
-		p.sum.add(linkedSum(b, in.id, next))
+		p.sum.add(linkedSum(&b.block, in.id, next))
 		p.nextB++
 	}
 	return nil
@@ -261,7 +287,7 @@ func (s *State) stitch(parts []*part) error {
 			}
 			s.byID.set(in.id, base+i)
 			if in.isDir() {
-				in.tail = s.dirs.alloc()
+				in.setSlot(s.dirs.alloc())
 			}
 		}
 		p.inodes, p.names, p.blocks = nil, nil, nil
@@ -305,8 +331,12 @@ func (s *State) adopt(p *part) uint32 {
 		if in.length > 0 {
 			in.name += baseN
 		}
-		if in.isFile() && in.tail != 0 {
-			in.tail += baseB - 1
+		if in.id != 0 {
+			s.strings.hold(in.ownerID())
+			s.strings.hold(in.groupID())
+		}
+		if in.isFile() && !in.has(flagOne) && in.slot() != 0 {
+			in.setSlot(in.slot() + baseB)
 		}
 	}
 	for i := uint32(0); i < p.nextB && len(p.blocks) > 0; i++ {
@@ -317,19 +347,29 @@ func (s *State) adopt(p *part) uint32 {
 	}
 	s.files += p.files
 	s.dirsCount += p.dirs
+	s.folded += p.folded
 	s.sum.add(p.sum)
 	return base
 }
 
+// indexBlocks enters the blocks' ids.
+func (s *State) indexBlocks() (err error) {
+	s.eachRef(func(ref uint32) bool {
+		id := s.block(ref).id()
+		if id >= s.nextBlock || s.byBlock.get(id) != 0 {
+			err = corrupt("block %d twice, or never handed out", id)
+			return false
+		}
+		s.byBlock.set(id, ref)
+		return true
+	})
+	return err
+}
+
 // indexParents resolves the parents and enters blocks and names.
 func (s *State) indexParents(parts []*part, bases []uint32) error {
-	for i := uint32(1); i < s.blocks.next; i++ {
-		if b := s.blocks.at(i); b.id() != 0 {
-			if b.id() >= s.nextBlock || s.byBlock.get(b.id()) != 0 {
-				return corrupt("block %d twice, or never handed out", b.id())
-			}
-			s.byBlock.set(b.id(), i)
-		}
+	if err := s.indexBlocks(); err != nil {
+		return err
 	}
 	var lastID uint64
 	var last uint32
@@ -350,8 +390,8 @@ func (s *State) indexParents(parts []*part, bases []uint32) error {
 			}
 			in := s.inodes.at(slot)
 			in.parent = last
-			s.inodes.at(last).count++
-			s.names.insert(hashNameBytes(uint64(last), s.nameOf(in)), slot)
+			s.inodes.at(last).body.high++
+			s.names.insert(hashName(s.seed, last, s.nameOf(in)), slot)
 		}
 		p.parents = nil
 	}
@@ -389,9 +429,9 @@ func (s *State) indexChildren() error {
 			continue
 		}
 		d := s.inodes.at(in.parent)
-		x := &s.dirs.list[d.tail]
+		x := &s.dirs.list[d.slot()]
 		if x.few == nil {
-			x.few = make([]uint32, 0, d.count)
+			x.few = make([]uint32, 0, d.count())
 		}
 		x.few = append(x.few, i)
 	}
@@ -407,13 +447,69 @@ func (s *State) indexChildren() error {
 // way, unless it is a circle.
 func (s *State) reachesRoot(i uint32, good []bool) bool {
 	steps := 0
-	for p := i; p != 0 && !good[s.inodes.at(p).tail]; p = s.inodes.at(p).parent {
+	for p := i; p != 0 && !good[s.inodes.at(p).slot()]; p = s.inodes.at(p).parent {
 		if steps++; steps > len(good) {
 			return false
 		}
 	}
-	for p := i; p != 0 && !good[s.inodes.at(p).tail]; p = s.inodes.at(p).parent {
-		good[s.inodes.at(p).tail] = true
+	for p := i; p != 0 && !good[s.inodes.at(p).slot()]; p = s.inodes.at(p).parent {
+		good[s.inodes.at(p).slot()] = true
 	}
 	return true
+}
+
+// countTrees counts what each directory's subtree takes of quotas, each directory once,
+// after those in it. It also holds the blocks of files to the states that they can have.
+func (s *State) countTrees(dfs.SectionSource) error {
+	inside := make([]uint32, len(s.dirs.list)) // directories in a directory that are not counted yet
+	for i := uint32(1); i < s.inodes.next; i++ {
+		in := s.inodes.at(i)
+		if in.id == 0 {
+			continue
+		}
+		if in.isFile() {
+			if err := s.checkStates(i, in); err != nil {
+				return err
+			}
+			d := s.inodes.at(in.parent)
+			d.layout++
+			d.body.low += uint64(s.space(i))
+		} else if in.parent != 0 {
+			inside[s.inodes.at(in.parent).slot()]++
+		}
+	}
+	const counted = 1<<32 - 1
+	for i := uint32(1); i < s.inodes.next; i++ {
+		for p := i; p != 0; {
+			in := s.inodes.at(p)
+			if in.id == 0 || !in.isDir() || inside[in.slot()] != 0 {
+				break
+			}
+			inside[in.slot()] = counted
+			if p = in.parent; p != 0 {
+				d := s.inodes.at(p)
+				d.layout += in.layout
+				d.body.low += in.body.low
+				inside[d.slot()]--
+			}
+		}
+	}
+	return nil
+}
+
+// checkStates refuses a closed file with a block that is not complete, and an open one with such a
+// block before the last two.
+func (s *State) checkStates(i uint32, in *inode) (err error) {
+	loose := uint32(0)
+	if in.has(flagOpen) {
+		loose = 2
+	}
+	at := uint32(0)
+	s.eachBlock(i, func(ref uint32) bool {
+		if at++; at+loose <= in.count() && s.block(ref).state() != BlockCompleted {
+			err = corrupt("block %d of inode %d is %s", s.block(ref).id(), in.id, s.block(ref).state())
+		}
+		return err == nil
+	})
+	return err
 }

@@ -85,6 +85,9 @@ func (s *State) restoreFeature(r any) error {
 		if err != nil || !s.inodes.at(i).isDir() {
 			return corrupt("quota of inode %d, which is no directory or has one", r.Inode)
 		}
+		if ns, ds := s.usage(i); ns != r.Quota.NSUsed || ds != r.Quota.DSUsed {
+			return corrupt("quota of inode %d counts %d inodes and %d bytes, there are %d and %d", r.Inode, r.Quota.NSUsed, r.Quota.DSUsed, ns, ds)
+		}
 		s.inodes.edit(i).setFlag(flagQuota, true)
 		s.feature.quotas.Set(r.Inode, r.Quota)
 		s.sum.add(quotaSum(r.Inode, r.Quota))

@@ -6,7 +6,10 @@ import (
 	"redoubt/dfs"
 )
 
-// retryMax bounds the retry cache; the oldest entry goes first.
+// retryMax bounds the retry cache, to some 20 MB: calls of the last ten minutes, and of
+// them the newest retryMax. The oldest entry goes first, so a name service that takes
+// more than 437 remembered calls a second forgets them before their time is up; a client
+// that repeats a call does so within seconds.
 const retryMax = 1 << 18
 
 // retryEntry is the remembered success of one call.
@@ -26,6 +29,7 @@ type retryCache struct {
 	ring       pages[retryEntry]
 	head, tail uint64
 	index      *nameTable
+	seed       uint64
 }
 
 func retrySlot(seq uint64) uint32 { return uint32(seq%retryMax) + 1 }
@@ -33,6 +37,11 @@ func retrySlot(seq uint64) uint32 { return uint32(seq%retryMax) + 1 }
 func hashCall(call *dfs.CallID) uint64 {
 	a, b := binary.LittleEndian.Uint64(call.Client[:8]), binary.LittleEndian.Uint64(call.Client[8:])
 	return mum(mum(a^mixA, b^mixB)^mixC, uint64(uint32(call.Call))^mixD)
+}
+
+// place is where a call stands in the index.
+func (c *retryCache) place(call *dfs.CallID) uint64 {
+	return hashBytes(c.seed^uint64(uint32(call.Call))*mixC, call.Client[:])
 }
 
 func (e *retryEntry) callID() dfs.CallID { return dfs.CallID{Client: e.client, Call: e.call} }
@@ -47,7 +56,7 @@ func (e *retryEntry) sum() sum {
 }
 
 func (c *retryCache) find(call *dfs.CallID) *retryEntry {
-	hash := hashCall(call)
+	hash := c.place(call)
 	g := &c.index.seg[hash>>(64-segBits)]
 	n := len(g.slot)
 	if n == 0 {
@@ -80,7 +89,7 @@ func (s *State) forget() {
 	e := c.ring.at(slot)
 	call := e.callID()
 	s.sum.sub(e.sum())
-	c.index.remove(hashCall(&call), slot)
+	c.index.remove(c.place(&call), slot)
 	c.head++
 }
 
@@ -96,7 +105,7 @@ func (s *State) remember(e retryEntry) {
 	}
 	*c.ring.edit(slot) = e
 	call := e.callID()
-	c.index.insert(hashCall(&call), slot)
+	c.index.insert(c.place(&call), slot)
 	c.tail++
 	s.sum.add(e.sum())
 }

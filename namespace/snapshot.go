@@ -41,7 +41,7 @@ const (
 // state goes on.
 type Snapshot struct {
 	inodes  pages[inode]
-	blocks  pages[block]
+	blocks  pages[chained]
 	writers pages[writer]
 	leases  pages[lease]
 	ring    pages[retryEntry]
@@ -60,6 +60,7 @@ type Snapshot struct {
 // Snapshot freezes the state. The owner's lock is needed for this, not for reading the
 // snapshot. Give it to Release in the end.
 func (s *State) Snapshot() *Snapshot {
+	s.strings.frozen = true
 	n := &Snapshot{
 		inodes: s.inodes.freeze(), blocks: s.blocks.freeze(), writers: s.writers.freeze(), leases: s.leases.freeze(),
 		ring: s.retry.ring.freeze(), arena: s.arena.freeze(), text: s.strings.text, hash: s.strings.hash,
@@ -69,7 +70,7 @@ func (s *State) Snapshot() *Snapshot {
 	}
 	n.meta = Meta{
 		Version: imageVersion, TxID: s.applied, NextInode: s.nextInode, NextBlock: s.nextBlock, NextStamp: s.nextStamp,
-		AuthEpoch: s.authEpoch, Inodes: uint64(s.inodes.live()), Blocks: uint64(s.blocks.live()),
+		AuthEpoch: s.authEpoch, Inodes: uint64(s.inodes.live()), Blocks: uint64(s.blockCount()),
 		Chunks: uint64((s.inodes.next + chunkSlots - 1) / chunkSlots), Digest: n.digest[:],
 	}
 	return n
@@ -201,14 +202,19 @@ func (n *Snapshot) record(rec *InodeRecord, i uint32) {
 }
 
 func (n *Snapshot) eachBlock(in *inode, fn func(b *block) bool) {
-	last := in.tail
-	if in.has(flagOpen) {
-		last = n.writers.at(in.tail).last
-	}
-	if last == 0 {
+	if in.has(flagOne) {
+		fn(&in.body)
 		return
 	}
-	for i := n.blocks.at(last).next; fn(n.blocks.at(i)) && i != last; {
+	tail := in.slot()
+	if in.has(flagOpen) {
+		tail = n.writers.at(tail).tail
+	}
+	if tail == 0 {
+		return
+	}
+	last := n.blocks.at(tail).next
+	for i := n.blocks.at(last).next; fn(&n.blocks.at(i).block) && i != last; {
 		i = n.blocks.at(i).next
 	}
 }
@@ -219,7 +225,7 @@ func (n *Snapshot) writeBlocks(emit emitter) error {
 	k := chunker{emit: emit}
 	for i := uint32(1); i < n.inodes.next; i++ {
 		in := n.inodes.at(i)
-		if in.id == 0 || !in.isFile() || in.count <= inlineBlocks {
+		if in.id == 0 || !in.isFile() || in.count() <= inlineBlocks {
 			continue
 		}
 		at := 0
@@ -229,7 +235,7 @@ func (n *Snapshot) writeBlocks(emit emitter) error {
 				return true
 			}
 			rec.Blocks = append(rec.Blocks, BlockRecord{b.id(), b.genStamp(), b.size(), uint8(b.state())})
-			if len(rec.Blocks) == inlineBlocks || at == int(in.count) {
+			if len(rec.Blocks) == inlineBlocks || at == int(in.count()) {
 				rec.code(&k.c)
 				rec.Blocks = rec.Blocks[:0]
 				k.done()

@@ -9,7 +9,7 @@ import (
 // State is the whole hard state of a name service. Its zero value is not usable: New.
 type State struct {
 	inodes  pages[inode]
-	blocks  pages[block]
+	blocks  pages[chained]
 	writers pages[writer]
 	leases  pages[lease]
 	arena   arena
@@ -23,11 +23,13 @@ type State struct {
 	feature features
 	// detached holds the ids of the roots of deleted subtrees, smallest first.
 	detached btree.Map[uint64, struct{}]
+	opened   btree.Map[uint64, struct{}] // ids of open files
 
 	counters
 	sum     sum
 	applied dfs.TxID
 	ops     *scratch
+	seed    uint64
 }
 
 // counters hand out ids; all are the next one to give.
@@ -38,6 +40,7 @@ type counters struct {
 	authEpoch uint64
 	files     int64
 	dirsCount int64
+	folded    int64 // blocks that are inside inodes
 }
 
 // features are what few inodes have, by inode id. Values are replaced, never changed.
@@ -55,13 +58,16 @@ type Options struct {
 	Group string   // of the root; "supergroup"
 	Mode  dfs.Mode // of the root; 0755
 	Time  int64    // ms; the root's modification time
+	// Seed places names and calls in the hash tables in memory, so that nobody can choose
+	// ones that collide. It changes no result and no digest, and stays over a Restore.
+	Seed uint64
 }
 
 const rootSlot = 1
 
 // New makes the state of a fresh namespace: a root directory.
 func New(opt Options) *State {
-	s := &State{}
+	s := &State{seed: opt.Seed}
 	s.reset()
 	if opt.Owner == "" {
 		opt.Owner = "hdfs"
@@ -77,8 +83,7 @@ func New(opt Options) *State {
 	i := s.inodes.alloc()
 	in := s.inodes.edit(i)
 	s.fillInode(in, i, dfs.TypeDirectory, opt.Mode, s.strings.id(opt.Owner), s.strings.id(opt.Group), clampTime(opt.Time))
-	in.tail = s.dirs.alloc()
-	s.dirsCount++
+	s.makeDir(in)
 	s.sum.add(s.place(in))
 	s.sum.add(s.attrs(in))
 	return s
@@ -86,8 +91,8 @@ func New(opt Options) *State {
 
 // reset empties the state, also of the root.
 func (s *State) reset() {
-	*s = State{names: new(nameTable), holders: map[string]uint32{}, strings: newInterned(), ops: new(scratch)}
-	s.retry.index = new(nameTable)
+	*s = State{seed: s.seed, names: new(nameTable), holders: map[string]uint32{}, strings: newInterned(), ops: new(scratch)}
+	s.retry.index, s.retry.seed = new(nameTable), s.seed
 }
 
 // fillInode sets what every new inode has and takes its id.
@@ -97,8 +102,17 @@ func (s *State) fillInode(in *inode, i uint32, typ dfs.FileType, mode dfs.Mode, 
 	in.mode = uint16(typ) << typeBit
 	in.setPerm(mode)
 	in.owner, in.group = owner, group
+	s.strings.hold(owner)
+	s.strings.hold(group)
 	in.setMtime(time)
 	s.byID.set(in.id, i)
+}
+
+// makeDir gives a new inode what a directory has.
+func (s *State) makeDir(in *inode) {
+	in.layout = 1
+	in.setSlot(s.dirs.alloc())
+	s.dirsCount++
 }
 
 // add makes an inode under a new name in a directory. The caller completes a file's
@@ -108,8 +122,7 @@ func (s *State) add(dir uint32, name string, typ dfs.FileType, mode dfs.Mode, ow
 	in := s.inodes.edit(i)
 	s.fillInode(in, i, typ, mode, owner, group, time)
 	if typ == dfs.TypeDirectory {
-		in.tail = s.dirs.alloc()
-		s.dirsCount++
+		s.makeDir(in)
 	} else {
 		s.files++
 	}
@@ -122,21 +135,27 @@ func (s *State) add(dir uint32, name string, typ dfs.FileType, mode dfs.Mode, ow
 func (s *State) attach(i, dir uint32, name string) {
 	in := s.inodes.edit(i)
 	in.name, in.length, in.parent = s.arena.put(name), uint16(len(name)), dir
-	s.names.insert(hashName(uint64(dir), name), i)
+	s.names.insert(hashName(s.seed, dir, name), i)
 	d := s.inodes.edit(dir)
-	d.count++
-	s.dirs.add(s, d.tail, i)
+	if d.body.high++; d.count() == 1 && !s.likeParent(d) {
+		s.authEpoch++
+	}
+	s.dirs.add(s, d.slot(), i)
 	s.sum.add(s.place(in))
+	ns, ds := s.usage(i)
+	s.charge(dir, ns, ds)
 }
 
 // detach takes an inode out of its directory; its name is gone.
 func (s *State) detach(i uint32) {
 	in := s.inodes.edit(i)
 	s.sum.sub(s.place(in))
+	ns, ds := s.usage(i)
+	s.charge(in.parent, -ns, -ds)
 	d := s.inodes.edit(in.parent)
-	s.dirs.remove(s, d.tail, i)
-	d.count--
-	s.names.remove(hashNameBytes(uint64(in.parent), s.nameOf(in)), i)
+	s.dirs.remove(s, d.slot(), i)
+	d.body.high--
+	s.names.remove(hashName(s.seed, in.parent, s.nameOf(in)), i)
 	s.arena.remove(in.name, in.nameLen())
 	in.name, in.length, in.parent = 0, 0, 0
 }
@@ -238,6 +257,20 @@ func (s *State) join(dir uint32, names ...string) string {
 // Applied is the TxID of the last record applied, or of the image restored.
 func (s *State) Applied() dfs.TxID { return s.applied }
 
-// AuthEpoch moves when a directory is renamed or its mode, owner, group or ACL changes.
-// Delete of a subtree carries it, since Auth covers only what is on the path.
+// likeParent reports whether whoever may do something in a directory's parent may do it in
+// the directory too.
+func (s *State) likeParent(d *inode) bool {
+	if d.parent == 0 {
+		return true // no delete goes to the root
+	}
+	p := s.inodes.at(d.parent)
+	return d.ownerID() == p.ownerID() && d.groupID() == p.groupID() && d.perm() == p.perm() && !d.has(flagACL) && !p.has(flagACL)
+}
+
+// AuthEpoch moves when what a subtree's delete was authorised against may have changed:
+// when a directory is renamed, when its mode, owner, group or ACL changes, and when one
+// that was empty, whose access nobody had to have, gets its first child. The last does
+// not count where the directory has its parent's owner, group and mode, since then the
+// answer is the parent's; so people who write in trees of their own never make each other's
+// deletes try again. Delete of a subtree carries the epoch, since Auth covers only what is on the path.
 func (s *State) AuthEpoch() uint64 { return s.authEpoch }

@@ -41,14 +41,14 @@ func (c *Summary) visit(s *State, i uint32) {
 	in := s.inodes.at(i)
 	if in.isDir() {
 		c.Sum.Directories++
-		if in.count > 0 {
+		if in.count() > 0 {
 			c.stack = append(c.stack, summaryDir{id: in.id})
 		}
 		return
 	}
 	c.Sum.Files++
-	c.Sum.Length += in.size
-	c.Sum.Space += in.size * int64(in.replication())
+	c.Sum.Length += in.size()
+	c.Sum.Space += in.size() * int64(in.replication())
 }
 
 // Step visits about max inodes more and reports whether the sum is complete.
@@ -61,15 +61,15 @@ func (c *Summary) Step(s *State, max int) bool {
 			continue
 		}
 		in := s.inodes.at(i)
-		if in.count < dirSplit/4 && d.after == "" {
-			max -= int(in.count) + 1
-			s.dirs.each(in.tail, func(child uint32) bool {
+		if in.count() < dirSplit/4 && d.after == "" {
+			max -= int(in.count()) + 1
+			s.dirs.each(in.slot(), func(child uint32) bool {
 				c.visit(s, child)
 				return true
 			})
 			continue
 		}
-		page, rest := s.dirs.page(s, nil, in.tail, d.after, max)
+		page, rest := s.dirs.page(s, nil, in.slot(), d.after, max)
 		if rest > 0 && len(page) > 0 {
 			after := string(s.nameOf(s.inodes.at(page[len(page)-1])))
 			c.stack = append(c.stack, summaryDir{id: d.id, after: after})

@@ -5,25 +5,16 @@ import "redoubt/dfs"
 // reapLimit is the size of a subtree up to which a delete frees it at once.
 const reapLimit = 4096
 
-// removeInode takes away an inode that has no blocks, children or writer any more.
-func (s *State) removeInode(i uint32) {
-	in := s.inodes.at(i)
-	if in.parent != 0 {
-		s.detach(i)
-	} else {
-		s.sum.sub(s.place(in))
-	}
-	s.bury(i)
-}
-
-// bury frees an inode that has no place in the tree any more.
+// bury frees an inode that has no place in the tree, blocks, children or writer any more.
 func (s *State) bury(i uint32) {
 	in := s.inodes.at(i)
 	s.sum.sub(s.attrs(in))
 	s.dropFeatures(in)
+	s.strings.release(in.ownerID())
+	s.strings.release(in.groupID())
 	s.byID.set(in.id, 0)
 	if in.isDir() {
-		s.dirs.drop(in.tail)
+		s.dirs.drop(in.slot())
 		s.dirsCount--
 	} else {
 		s.files--
@@ -33,15 +24,12 @@ func (s *State) bury(i uint32) {
 
 // removeFile takes away a file with its blocks, which are appended to dst.
 func (s *State) removeFile(i uint32, dst []dfs.Block) []dfs.Block {
-	in := s.inodes.at(i)
-	if in.parent != 0 && s.feature.quotas.Len() > 0 {
-		s.charge(in.parent, -1, -s.space(i))
-	}
-	dst = s.dropBlocks(in, dst)
-	if in.has(flagOpen) {
+	s.detach(i)
+	dst = s.dropBlocks(i, dst)
+	if s.inodes.at(i).has(flagOpen) {
 		s.endWriter(i)
 	}
-	s.removeInode(i)
+	s.bury(i)
 	return dst
 }
 
@@ -67,7 +55,7 @@ func (s *State) checkDelete(o *Delete) (target uint32, err error) {
 	if o.Auth != 0 && (in.id != uint64(o.Target) || s.chainAuth(target) != o.Auth) || o.Epoch != 0 && o.Epoch != s.authEpoch {
 		return 0, errStale
 	}
-	if in.isDir() && in.count > 0 && !o.Recursive {
+	if in.isDir() && in.count() > 0 && !o.Recursive {
 		path := s.pathOf(target)
 		return 0, &dfs.Error{Kind: dfs.NotEmpty, Path: path, Msg: "`" + path + " is non empty': Directory is not empty"}
 	}
@@ -105,11 +93,6 @@ func (s *State) removeTree(i uint32, r *Deleted) {
 		r.Blocks = s.removeFile(i, r.Blocks)
 		return
 	}
-	if s.feature.quotas.Len() > 0 {
-		ns, ds := s.usage(i)
-		s.charge(in.parent, -ns, -ds)
-	}
-	s.authEpoch++
 	slots, all := s.subtree(i, reapLimit)
 	s.detach(i)
 	if !all {
@@ -134,10 +117,10 @@ func (s *State) subtree(i uint32, limit int) (slots []uint32, all bool) {
 		if !in.isDir() {
 			continue
 		}
-		if len(slots)+int(in.count) > limit {
+		if len(slots)+int(in.count()) > limit {
 			return nil, false
 		}
-		s.dirs.each(in.tail, func(child uint32) bool {
+		s.dirs.each(in.slot(), func(child uint32) bool {
 			slots = append(slots, child)
 			return true
 		})
@@ -146,19 +129,19 @@ func (s *State) subtree(i uint32, limit int) (slots []uint32, all bool) {
 }
 
 // free buries one inode of a subtree that is out of the tree. Its directory's child index and
-// count are not kept up, since they go too.
+// counters are not kept up, since they go too.
 func (s *State) free(i uint32, r *Deleted) {
 	in := s.inodes.at(i)
 	s.sum.sub(s.place(in))
 	if in.isFile() {
-		r.Blocks = s.dropBlocks(in, r.Blocks)
+		r.Blocks = s.dropBlocks(i, r.Blocks)
 		if in.has(flagOpen) {
 			r.Files = append(r.Files, dfs.InodeID(in.id))
 			s.endWriter(i)
 		}
 	}
 	if in = s.inodes.at(i); in.parent != 0 {
-		s.names.remove(hashNameBytes(uint64(in.parent), s.nameOf(in)), i)
+		s.names.remove(hashName(s.seed, in.parent, s.nameOf(in)), i)
 		s.arena.remove(in.name, in.nameLen())
 	}
 	s.bury(i)
@@ -176,12 +159,12 @@ func (s *State) reap(max int, r *Deleted) {
 		}
 		i := s.byID.get(id)
 		in := s.inodes.at(i)
-		page, _ = s.dirs.page(s, page[:0], in.tail, "", max)
+		page, _ = s.dirs.page(s, page[:0], in.slot(), "", max)
 		for _, child := range page {
 			s.reapChild(child, r)
 		}
 		max -= len(page)
-		if s.inodes.at(i).count == 0 && max > 0 {
+		if s.inodes.at(i).count() == 0 && max > 0 {
 			s.detached.Delete(id)
 			s.sum.sub(s.place(s.inodes.at(i)))
 			s.bury(i)
@@ -204,11 +187,7 @@ func (s *State) reapChild(i uint32, r *Deleted) {
 	if in.has(flagOpen) {
 		r.Files = append(r.Files, dfs.InodeID(in.id))
 	}
-	r.Blocks = s.dropBlocks(in, r.Blocks)
-	if in.has(flagOpen) {
-		s.endWriter(i)
-	}
-	s.removeInode(i)
+	r.Blocks = s.removeFile(i, r.Blocks)
 }
 
 // move is a checked rename.
@@ -301,7 +280,7 @@ func (s *State) checkOverwrite(o *Rename, m move) *dfs.Error {
 		return dfs.Errorf(dfs.Other, "Source %s and destination %s must both be directories", s.pathOf(m.src), path)
 	case o.Legacy || !o.Overwrite:
 		return &dfs.Error{Kind: dfs.AlreadyExists, Path: path, Msg: "rename destination " + path + " already exists"}
-	case dst.isDir() && dst.count > 0:
+	case dst.isDir() && dst.count() > 0:
 		return dfs.Errorf(dfs.Other, "rename destination directory is not empty: %s", path)
 	}
 	return nil
@@ -322,17 +301,11 @@ func (s *State) rename(o *Rename) (any, error) {
 		s.removeTree(m.dst, &d)
 		r.Blocks, r.Files = d.Blocks, d.Files
 	}
-	var ns, ds int64
-	if s.feature.quotas.Len() > 0 {
-		ns, ds = s.usage(m.src)
-		s.charge(from, -ns, -ds)
-	}
 	if s.inodes.at(m.src).isDir() {
 		s.authEpoch++
 	}
 	s.detach(m.src)
 	s.attach(m.src, m.dir, o.DstName)
-	s.charge(m.dir, ns, ds)
 	s.touch(from, o.Time)
 	s.touch(m.dir, o.Time)
 	return r, nil
