@@ -41,7 +41,7 @@ const (
 	ReplicaNotFound      Kind = 27 // datanode.ReplicaNotFoundException
 	InvalidToken         Kind = 28 // security.token.SecretManager$InvalidToken
 	Authorization        Kind = 29 // security.authorize.AuthorizationException
-	NoXAttr              Kind = 30 // hdfs.XAttrNotFoundException
+	NoXAttr              Kind = 30 // hdfs.protocol.XAttrNotFoundException
 	ACL                  Kind = 31 // hdfs.protocol.AclException
 	DisallowedDatanode   Kind = 32 // protocol.DisallowedDatanodeException
 	IncorrectVersion     Kind = 33 // server.common.IncorrectVersionException

@@ -30,6 +30,15 @@ const (
 	AddBlockIgnoreClientLocality uint32 = 2
 )
 
+// MkdirsRequest asks for a directory.
+type MkdirsRequest struct {
+	Path         string
+	Mode         Mode // umask applied by the client
+	Unmasked     Mode // before the umask; for default ACLs
+	HasUnmasked  bool
+	CreateParent bool
+}
+
 // CreateRequest asks for a new file, open for writing by Holder.
 type CreateRequest struct {
 	Path          string

@@ -26,6 +26,7 @@ type Config struct {
 	PermissionsOff bool
 
 	Files    FileConfig
+	Attrs    AttrConfig
 	SafeMode SafeModeConfig
 	Leases   LeaseConfig
 	Durable  DurableConfig
@@ -58,6 +59,17 @@ type FileConfig struct {
 	// AddBlockWait is how long addBlock and complete wait for a replica to be reported
 	// before they answer NotReplicatedYet or false, 2 s. Negative: no wait.
 	AddBlockWait time.Duration
+}
+
+// AttrConfig is about access control lists and extended attributes.
+type AttrConfig struct {
+	NoACLs   bool // the opposite of dfs.namenode.acls.enabled
+	NoXAttrs bool // the opposite of dfs.namenode.xattrs.enabled
+	// MaskInherited is the opposite of dfs.namenode.posix.acl.inheritance.enabled: the
+	// client's umask bounds what a new inode inherits.
+	MaskInherited bool
+	MaxXAttrs     int // dfs.namenode.fs-limits.max-xattrs-per-inode, 32; negative: none
+	MaxXAttrSize  int // dfs.namenode.fs-limits.max-xattr-size, 16384 bytes of name and value
 }
 
 // SafeModeConfig says when a started name node leaves safe mode.
@@ -119,6 +131,8 @@ func (c Config) withDefaults() Config {
 	orDefault(&f.ListLimit, dfs.MaxListing)
 	orDefault(&f.AccessTimePrecision, time.Hour)
 	orDefault(&f.AddBlockWait, 2*time.Second)
+	orDefault(&c.Attrs.MaxXAttrs, 32)
+	orDefault(&c.Attrs.MaxXAttrSize, 16<<10)
 	orDefault(&c.SafeMode.Threshold, 0.999)
 	orDefault(&c.SafeMode.Extension, 30*time.Second)
 	orDefault(&c.Leases.Soft, dfs.DefaultLeaseSoftMS*time.Millisecond)
@@ -161,6 +175,7 @@ func (c Config) Validate() error {
 	need(f.MaxComponent > 0 && f.MaxComponent <= 1<<16-1, "dfs.namenode.fs-limits.max-component-length %d is not between 1 and 65535", f.MaxComponent)
 	need(f.MaxItems > 0 && f.MaxItems <= 6_400_000, "dfs.namenode.fs-limits.max-directory-items %d is not between 1 and 6400000", f.MaxItems)
 	need(f.ListLimit > 0, "dfs.ls.limit %d is not positive", f.ListLimit)
+	need(c.Attrs.MaxXAttrSize > 0 && c.Attrs.MaxXAttrSize <= 32<<10, "dfs.namenode.fs-limits.max-xattr-size %d is not between 1 and 32768", c.Attrs.MaxXAttrSize)
 	need(c.SafeMode.Threshold > 0, "dfs.namenode.safemode.threshold-pct %v is not positive", c.SafeMode.Threshold)
 	need(c.SafeMode.MinDatanodes >= 0, "dfs.namenode.safemode.min.datanodes %d is negative", c.SafeMode.MinDatanodes)
 	need(c.Leases.Soft > 0 && c.Leases.Hard >= c.Leases.Soft, "lease limits: soft %v, hard %v: want 0 < soft <= hard", c.Leases.Soft, c.Leases.Hard)

@@ -75,7 +75,7 @@ func (r *request) prepareCreate(req *dfs.CreateRequest, policy uint8) (namespace
 	}
 	w := &r.walk
 	op := &namespace.Create{
-		Mode: req.Mode & dfs.ModeMask &^ dfs.Sticky, Unmasked: req.Unmasked & dfs.ModeMask &^ dfs.Sticky, HasUnmasked: req.HasUnmasked,
+		Mode: req.Mode & dfs.ModeMask &^ dfs.Sticky, Unmasked: req.Unmasked & dfs.ModeMask &^ dfs.Sticky, HasUnmasked: req.HasUnmasked && !r.n.cfg.Attrs.MaskInherited,
 		Owner: r.who.user, Holder: req.Holder, Machine: r.machine(), Flags: req.Flags, CreateParent: req.CreateParent,
 		Replication: req.Replication, BlockSize: req.BlockSize, Policy: policy,
 	}

@@ -12,6 +12,7 @@ type identity struct {
 	user   string
 	groups []string
 	super  bool
+	ns     *namespace.State // for the ACLs of inodes that have one
 }
 
 // The functions below work on a walked path: Chain[0] is the root, Chain[i] the inode of
@@ -45,12 +46,20 @@ func ancestorOf(w *namespace.Walk) *namespace.Inode {
 // pathTo spells the path down to the inode Chain[i].
 func pathTo(w *namespace.Walk, i int) string { return dfs.Join(w.Names[:i]...) }
 
-// allows applies the rwx bits that count for who: the owner's if it owns the inode, else
-// the group's if it is a member, else the others'.
+// allows tells whether who may do what it wants with an inode.
 func allows(s *namespace.Inode, who *identity, want dfs.Access) bool {
-	if who.super {
+	switch {
+	case who.super:
 		return true
+	case s.HasACL:
+		return allowsACL(s, who, want)
 	}
+	return allowsMode(s, who, want)
+}
+
+// allowsMode applies the rwx bits that count for who: the owner's if it owns the inode,
+// else the group's if it is a member, else the others'.
+func allowsMode(s *namespace.Inode, who *identity, want dfs.Access) bool {
 	bits := dfs.Access(s.Mode)
 	switch {
 	case s.Owner == who.user:

@@ -169,10 +169,7 @@ func (n *NameNode) unreadable(f *namespace.Inode) bool {
 	if !f.HasXAttrs {
 		return false
 	}
-	const security = 2
-	return slices.ContainsFunc(n.ns.XAttrs(f.ID), func(x namespace.XAttr) bool {
-		return x.Space == security && x.Name == "hdfs.unreadable.by.superuser"
-	})
+	return slices.ContainsFunc(n.ns.XAttrs(f.ID), func(x dfs.XAttr) bool { return x.FullName() == dfs.UnreadableBySuperuser })
 }
 
 // touch moves a file's access time on, without the reader waiting for it. Access times

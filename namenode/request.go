@@ -51,7 +51,7 @@ func (n *NameNode) identify(user string, now time.Time, who *identity) error {
 		n.log.Warn("groups can't be looked up; the user is taken to have none", "user", user, "err", err)
 		groups = nil
 	}
-	*who = identity{user: user, groups: groups}
+	*who = identity{user: user, groups: groups, ns: n.ns}
 	who.super = n.cfg.PermissionsOff || n.isSuperuser(who)
 	return nil
 }

@@ -10,7 +10,8 @@ import (
 
 // Mkdirs makes a directory and the missing ones above it. One that is there already is
 // success, without a look at permissions but those on the way.
-func (n *NameNode) Mkdirs(ctx context.Context, c *dfs.Caller, path string, mode dfs.Mode, createParent bool) (bool, error) {
+func (n *NameNode) Mkdirs(ctx context.Context, c *dfs.Caller, req *dfs.MkdirsRequest) (bool, error) {
+	path := req.Path
 	r, err := n.begin(c)
 	if err != nil {
 		return false, err
@@ -34,11 +35,12 @@ func (n *NameNode) Mkdirs(ctx context.Context, c *dfs.Caller, path string, mode 
 			return nil, nil, err
 		}
 		k := len(w.Chain)
-		if !createParent && k < len(w.Names) {
+		if !req.CreateParent && k < len(w.Names) {
 			return nil, nil, noParent(w)
 		}
 		return &namespace.Mkdirs{Head: r.head(r.auth(w, k)), Parent: w.Chain[k-1].ID, Names: w.Names[k-1:],
-			Mode: mode & dfs.ModeMask, Owner: r.who.user, CreateParent: createParent}, nil, nil
+			Mode: req.Mode & dfs.ModeMask, Owner: r.who.user, CreateParent: req.CreateParent,
+			Unmasked: req.Unmasked & dfs.ModeMask, HasUnmasked: req.HasUnmasked && !n.cfg.Attrs.MaskInherited}, nil, nil
 	}))
 	r.auditNew(err, "mkdirs", path)
 	return ok, err

@@ -128,12 +128,13 @@ var decoders = []struct {
 			g := m.(*pb.GetListingRequest)
 			return r == listingRequest{g.GetSrc(), string(g.StartAfter), g.GetNeedLocation()}
 		}},
-	{"mkdirs", func(b []byte) error { return new(mkdirsRequest).decode(b) }, func() pb.Message { return new(pb.MkdirsRequest) },
+	{"mkdirs", func(b []byte) error { return decodeMkdirs(new(dfs.MkdirsRequest), b) }, func() pb.Message { return new(pb.MkdirsRequest) },
 		func(b []byte, m pb.Message) bool {
-			var r mkdirsRequest
-			_ = r.decode(b)
+			var r dfs.MkdirsRequest
+			_ = decodeMkdirs(&r, b)
 			g := m.(*pb.MkdirsRequest)
-			return r == mkdirsRequest{g.GetSrc(), dfs.Mode(g.Masked.GetPerm()) & dfs.ModeMask, g.GetCreateParent()}
+			return r == dfs.MkdirsRequest{Path: g.GetSrc(), Mode: dfs.Mode(g.Masked.GetPerm()) & dfs.ModeMask, CreateParent: g.GetCreateParent(),
+				Unmasked: dfs.Mode(g.Unmasked.GetPerm()) & dfs.ModeMask, HasUnmasked: g.Unmasked != nil}
 		}},
 	{"delete", func(b []byte) error { return new(deleteRequest).decode(b) }, func() pb.Message { return new(pb.DeleteRequest) },
 		func(b []byte, m pb.Message) bool {
@@ -239,7 +240,7 @@ func (q *quick) Listing(*dfs.Caller, string, string, bool) (*dfs.Listing, error)
 func (q *quick) BlockLocations(*dfs.Caller, string, int64, int64) (*dfs.LocatedBlocks, error) {
 	return q.blocks, nil
 }
-func (q *quick) Mkdirs(context.Context, *dfs.Caller, string, dfs.Mode, bool) (bool, error) {
+func (q *quick) Mkdirs(context.Context, *dfs.Caller, *dfs.MkdirsRequest) (bool, error) {
 	return true, nil
 }
 func (q *quick) Create(context.Context, *dfs.Caller, *dfs.CreateRequest) (*dfs.FileStatus, error) {
@@ -265,7 +266,7 @@ func BenchmarkPipelined(b *testing.B) {
 		b.Run(m.method, func(b *testing.B) {
 			q := newQuick()
 			srv := &hadooprpc.Server{}
-			require.NoError(b, Register(srv, Services{q, q, q, q}, Options{}))
+			require.NoError(b, Register(srv, Services{q, q, q, q, q}, Options{}))
 			l, err := net.Listen("tcp", "127.0.0.1:0")
 			require.NoError(b, err)
 			go func() { _ = srv.Serve(l) }()

@@ -168,26 +168,20 @@ func (f *fields) permission() (m dfs.Mode, ok bool) {
 	return m, ok
 }
 
-// mkdirsRequest is MkdirsRequest.
-type mkdirsRequest struct {
-	src          string
-	mode         dfs.Mode
-	createParent bool
-}
-
-func (r *mkdirsRequest) decode(b []byte) error {
+// decodeMkdirs reads a MkdirsRequest.
+func decodeMkdirs(r *dfs.MkdirsRequest, b []byte) error {
 	f := fields{b: b}
 	var seen uint32
 	for f.next() {
 		switch {
 		case f.bytes(1):
-			r.src = string(f.data)
+			r.Path = string(f.data)
 		case f.bytes(2):
-			r.mode, _ = f.permission()
+			r.Mode, _ = f.permission()
 		case f.varint(3):
-			r.createParent = f.value != 0
+			r.CreateParent = f.value != 0
 		case f.bytes(4):
-			_, _ = f.permission() // for default ACLs
+			r.Unmasked, r.HasUnmasked = f.permission()
 			continue
 		default:
 			continue

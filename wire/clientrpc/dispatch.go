@@ -39,7 +39,7 @@ func (h *handler) ServeRPC(c *hadooprpc.Call) {
 // protocols lists what a name node's port speaks to clients and administrators.
 func protocols() map[string]methods {
 	client := methods{}
-	for _, group := range []methods{readMethods(), writeMethods(), fileMethods(), clusterMethods(), featureMethods()} {
+	for _, group := range []methods{readMethods(), writeMethods(), fileMethods(), clusterMethods(), attrMethods(), featureMethods()} {
 		for name, m := range group {
 			client[name] = m
 		}

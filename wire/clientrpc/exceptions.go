@@ -41,7 +41,7 @@ var classes = [...]string{
 	dfs.ReplicaNotFound:      "org.apache.hadoop.hdfs.server.datanode.ReplicaNotFoundException",
 	dfs.InvalidToken:         "org.apache.hadoop.security.token.SecretManager$InvalidToken",
 	dfs.Authorization:        "org.apache.hadoop.security.authorize.AuthorizationException",
-	dfs.NoXAttr:              "org.apache.hadoop.hdfs.XAttrNotFoundException",
+	dfs.NoXAttr:              "org.apache.hadoop.hdfs.protocol.XAttrNotFoundException",
 	dfs.ACL:                  "org.apache.hadoop.hdfs.protocol.AclException",
 	dfs.DisallowedDatanode:   "org.apache.hadoop.hdfs.server.protocol.DisallowedDatanodeException",
 	dfs.IncorrectVersion:     "org.apache.hadoop.hdfs.server.common.IncorrectVersionException",

@@ -18,7 +18,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const testPool = "BP-1-127.0.0.1-1"
 
-// fake is all four services. It notes each call as text and answers with fixed values;
+// fake is all five services. It notes each call as text and answers with fixed values;
 // err, if set, is what the next calls fail with. Paths below /nix are not there.
 type fake struct {
 	mu    sync.Mutex
@@ -140,8 +140,8 @@ func (f *fake) StoragePolicy(c *dfs.Caller, path string) (dfs.Policy, error) {
 	return p, f.note(c, "StoragePolicy %s", path)
 }
 
-func (f *fake) Mkdirs(_ context.Context, c *dfs.Caller, path string, mode dfs.Mode, parent bool) (bool, error) {
-	return true, f.note(c, "Mkdirs %s %o %v", path, mode, parent)
+func (f *fake) Mkdirs(_ context.Context, c *dfs.Caller, r *dfs.MkdirsRequest) (bool, error) {
+	return true, f.note(c, "Mkdirs %s %o %o %v %v", r.Path, r.Mode, r.Unmasked, r.HasUnmasked, r.CreateParent)
 }
 
 func (f *fake) Delete(_ context.Context, c *dfs.Caller, path string, recursive bool) (bool, error) {
@@ -313,7 +313,7 @@ func (f *fake) LastTxID() dfs.TxID { return 4711 }
 func serve(t testing.TB, f *fake) string {
 	t.Helper()
 	srv := &hadooprpc.Server{}
-	require.NoError(t, Register(srv, Services{f, f, f, f}, Options{}))
+	require.NoError(t, Register(srv, Services{f, f, f, f, f}, Options{}))
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	done := make(chan error, 1)
@@ -331,4 +331,50 @@ func dial(t testing.TB, addr, user string) *hadooprpc.Conn {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, c.Close()) })
 	return c
+}
+
+func (f *fake) ACLStatus(c *dfs.Caller, path string) (*dfs.ACLStatus, error) {
+	return &dfs.ACLStatus{Owner: "alice", Group: "staff", Mode: 0o1755, Entries: []dfs.ACLEntry{
+		{Type: dfs.ACLUser, Perm: 6, Name: "bob"}, {Type: dfs.ACLGroup, Scope: dfs.ACLDefault},
+	}}, f.note(c, "ACLStatus %s", path)
+}
+
+func (f *fake) ModifyACL(_ context.Context, c *dfs.Caller, path string, spec []dfs.ACLEntry) error {
+	return f.note(c, "ModifyACL %s %v", path, spec)
+}
+
+func (f *fake) RemoveACLEntries(_ context.Context, c *dfs.Caller, path string, spec []dfs.ACLEntry) error {
+	return f.note(c, "RemoveACLEntries %s %v", path, spec)
+}
+
+func (f *fake) RemoveDefaultACL(_ context.Context, c *dfs.Caller, path string) error {
+	return f.note(c, "RemoveDefaultACL %s", path)
+}
+
+func (f *fake) RemoveACL(_ context.Context, c *dfs.Caller, path string) error {
+	return f.note(c, "RemoveACL %s", path)
+}
+
+func (f *fake) SetACL(_ context.Context, c *dfs.Caller, path string, spec []dfs.ACLEntry) error {
+	return f.note(c, "SetACL %s %v", path, spec)
+}
+
+func (f *fake) XAttrs(c *dfs.Caller, path string, names []dfs.XAttr) ([]dfs.XAttr, error) {
+	full := []string{}
+	for _, x := range names {
+		full = append(full, x.FullName())
+	}
+	return []dfs.XAttr{{Name: "a", Value: []byte("1")}, {Space: dfs.XAttrTrusted, Name: "b"}}, f.note(c, "XAttrs %s %v", path, full)
+}
+
+func (f *fake) ListXAttrs(c *dfs.Caller, path string) ([]dfs.XAttr, error) {
+	return []dfs.XAttr{{Name: "a", Value: []byte("1")}}, f.note(c, "ListXAttrs %s", path)
+}
+
+func (f *fake) SetXAttr(_ context.Context, c *dfs.Caller, path string, x dfs.XAttr, flags uint8) error {
+	return f.note(c, "SetXAttr %s %s=%q %d", path, x.FullName(), x.Value, flags)
+}
+
+func (f *fake) RemoveXAttr(_ context.Context, c *dfs.Caller, path string, x dfs.XAttr) error {
+	return f.note(c, "RemoveXAttr %s %s", path, x.FullName())
 }

@@ -11,18 +11,6 @@ import (
 // ask them in passing; orders are refused in HDFS's words for the feature switched off.
 func featureMethods() methods {
 	return methods{
-		"getAclStatus":     inline((*server).aclStatus),
-		"setAcl":           noACL,
-		"modifyAclEntries": noACL,
-		"removeAclEntries": noACL,
-		"removeAcl":        noACL,
-		"removeDefaultAcl": noACL,
-
-		"getXAttrs":   inline((*server).getXAttrs),
-		"listXAttrs":  inline((*server).listXAttrs),
-		"setXAttr":    noXAttr,
-		"removeXAttr": noXAttr,
-
 		"createSymlink": always(unsupported("Symlinks not supported")),
 
 		"getDelegationToken":    nothing, // no token: authentication is simple
@@ -75,11 +63,6 @@ func featureMethods() methods {
 var (
 	errNoToken = dfs.Errorf(dfs.InvalidToken, "no delegation tokens are issued under simple authentication")
 	errNoCache = unsupported("centralized cache management is not supported")
-
-	noACL = always(dfs.Errorf(dfs.ACL, "The ACL operation has been rejected.  "+
-		"Support for ACLs has been disabled by setting dfs.namenode.acls.enabled to false."))
-	noXAttr = always(dfs.Errorf(dfs.Other, "The XAttr operation has been rejected.  "+
-		"Support for XAttrs has been disabled by setting dfs.namenode.xattrs.enabled to false."))
 )
 
 // nothing answers with an empty message: every field of the response is optional.
@@ -101,37 +84,6 @@ func (s *server) stat(c *hadooprpc.Call, path, missing string) (*dfs.FileStatus,
 		err = notFound("%s%s", missing, path)
 	}
 	return st, err
-}
-
-// aclStatus answers owner, group and mode, without entries.
-func (s *server) aclStatus(c *hadooprpc.Call, r *hdfspb.PathRequest) (hadooprpc.Marshaler, error) {
-	st, err := s.stat(c, r.GetSrc(), "cannot find ")
-	if err != nil {
-		return nil, err
-	}
-	sticky := st.Mode&dfs.Sticky != 0
-	return &hdfspb.GetAclStatusResponse{Result: &hdfspb.AclStatus{
-		Owner:      &st.Owner,
-		Group:      &st.Group,
-		Sticky:     &sticky,
-		Permission: &hdfspb.FsPermission{Perm: u32(uint16(st.Mode))},
-	}}, nil
-}
-
-// getXAttrs has none to give; a client that asks for one by name is told so.
-func (s *server) getXAttrs(c *hadooprpc.Call, r *hdfspb.GetXAttrsRequest) (hadooprpc.Marshaler, error) {
-	if _, err := s.stat(c, r.GetSrc(), "cannot find "); err != nil {
-		return nil, err
-	}
-	if len(r.XAttrs) > 0 {
-		return nil, dfs.Errorf(dfs.NoXAttr, "At least one of the attributes provided was not found.")
-	}
-	return empty, nil
-}
-
-func (s *server) listXAttrs(c *hadooprpc.Call, r *hdfspb.PathRequest) (hadooprpc.Marshaler, error) {
-	_, err := s.stat(c, r.GetSrc(), "cannot find ")
-	return empty, err
 }
 
 // directory gives the status of a path that must be a directory.

@@ -50,13 +50,11 @@ const (
 		`access_time:2 symlink:"/d/f" block_replication:0 blocksize:0 fileId:16388 childrenNum:0 storagePolicy:0 flags:0`
 	emptyBlocks = `locations:{fileLength:0 underConstruction:false isLastBlockComplete:false} `
 
-	ioe     = "java.io.IOException: "
-	fnf     = "java.io.FileNotFoundException: "
-	illegl  = "org.apache.hadoop.HadoopIllegalArgumentException: "
-	uns     = "java.lang.UnsupportedOperationException: "
-	snap    = "org.apache.hadoop.hdfs.protocol.SnapshotException: "
-	aclOff  = "org.apache.hadoop.hdfs.protocol.AclException: The ACL operation has been rejected.  Support for ACLs has been disabled by setting dfs.namenode.acls.enabled to false."
-	xattrOf = ioe + "The XAttr operation has been rejected.  Support for XAttrs has been disabled by setting dfs.namenode.xattrs.enabled to false."
+	ioe    = "java.io.IOException: "
+	fnf    = "java.io.FileNotFoundException: "
+	illegl = "org.apache.hadoop.HadoopIllegalArgumentException: "
+	uns    = "java.lang.UnsupportedOperationException: "
+	snap   = "org.apache.hadoop.hdfs.protocol.SnapshotException: "
 )
 
 func named(status, name string) string {
@@ -100,7 +98,7 @@ var readRows = []row{
 }
 
 var writeRows = []row{
-	{"mkdirs", `src:"/d" masked:{perm:2147484141} createParent:true unmasked:{perm:511}`, "Mkdirs /d 755 true", `result:true`},
+	{"mkdirs", `src:"/d" masked:{perm:2147484141} createParent:true unmasked:{perm:511}`, "Mkdirs /d 755 777 true true", `result:true`},
 	{"delete", `src:"/d" recursive:true`, "Delete /d true", `result:true`},
 	{"delete", `src:"/nix" recursive:false`, "Delete /nix false", `result:false`},
 	{"rename", `src:"/a" dst:"/b"`, "Rename /a /b", `result:true`},
@@ -179,18 +177,23 @@ var clusterRows = []row{
 }
 
 var featureRows = []row{
-	{"getAclStatus", `src:"/d"`, "FileInfo /d true", `result:{owner:"alice" group:"staff" sticky:true permission:{perm:1005}}`},
-	{"getAclStatus", `src:"/nix"`, "FileInfo /nix true", fnf + "cannot find /nix"},
-	{"setAcl", `src:"/d"`, "", aclOff},
-	{"modifyAclEntries", `src:"/d"`, "", aclOff},
-	{"removeAclEntries", `src:"/d"`, "", aclOff},
-	{"removeAcl", `src:"/d"`, "", aclOff},
-	{"removeDefaultAcl", `src:"/d"`, "", aclOff},
-	{"getXAttrs", `src:"/d"`, "FileInfo /d true", ``},
-	{"getXAttrs", `src:"/d" xAttrs:{namespace:USER name:"a"}`, "FileInfo /d true", "org.apache.hadoop.hdfs.XAttrNotFoundException: At least one of the attributes provided was not found."},
-	{"listXAttrs", `src:"/d"`, "FileInfo /d true", ``},
-	{"setXAttr", `src:"/d"`, "", xattrOf},
-	{"removeXAttr", `src:"/d"`, "", xattrOf},
+	{"getAclStatus", `src:"/d"`, "ACLStatus /d", `result:{owner:"alice" group:"staff" sticky:true entries:{type:USER scope:ACCESS permissions:6 name:"bob"} ` +
+		`entries:{type:GROUP scope:DEFAULT permissions:0} permission:{perm:1005}}`},
+	{"setAcl", `src:"/d"`, "SetACL /d []", ``},
+	{"setAcl", `src:"/d" aclSpec:{type:OTHER scope:DEFAULT permissions:7}`, "SetACL /d [default:other::rwx]", ``},
+	{"modifyAclEntries", `src:"/d" aclSpec:{type:USER scope:ACCESS permissions:5 name:"bob"} aclSpec:{type:MASK scope:ACCESS permissions:0}`,
+		"ModifyACL /d [user:bob:r-x mask::---]", ``},
+	{"modifyAclEntries", `src:"/d" aclSpec:{type:USER scope:ACCESS permissions:8}`, "", illegl + "ACL entry 0 has a type, scope or permission out of range"},
+	{"removeAclEntries", `src:"/d" aclSpec:{type:GROUP scope:ACCESS permissions:0 name:"ops"}`, "RemoveACLEntries /d [group:ops:---]", ``},
+	{"removeAcl", `src:"/d"`, "RemoveACL /d", ``},
+	{"removeDefaultAcl", `src:"/d"`, "RemoveDefaultACL /d", ``},
+	{"getXAttrs", `src:"/d"`, "XAttrs /d []", `xAttrs:{namespace:USER name:"a" value:"1"} xAttrs:{namespace:TRUSTED name:"b"}`},
+	{"getXAttrs", `src:"/d" xAttrs:{namespace:RAW name:"a"}`, "XAttrs /d [raw.a]", `xAttrs:{namespace:USER name:"a" value:"1"} xAttrs:{namespace:TRUSTED name:"b"}`},
+	{"getXAttrs", `src:"/d" xAttrs:{namespace:USER name:""}`, "", illegl + "an extended attribute has no name, or a name space that is not known"},
+	{"listXAttrs", `src:"/d"`, "ListXAttrs /d", `xAttrs:{namespace:USER name:"a" value:"1"}`},
+	{"setXAttr", `src:"/d" xAttr:{namespace:USER name:"a" value:"v"} flag:3`, `SetXAttr /d user.a="v" 3`, ``},
+	{"setXAttr", `src:"/d" flag:3`, "", illegl + "an extended attribute has no name, or a name space that is not known"},
+	{"removeXAttr", `src:"/d" xAttr:{namespace:SECURITY name:"a"}`, "RemoveXAttr /d security.a", ``},
 	{"createSymlink", `target:"/d" link:"/l" dirPerm:{perm:0} createParent:true`, "", uns + "Symlinks not supported"},
 	{"getDelegationToken", `src:"me"`, "", ``},
 	{"renewDelegationToken", `token:{identifier:"" password:"" kind:"" service:""}`, "", "org.apache.hadoop.security.token.SecretManager$InvalidToken: no delegation tokens are issued under simple authentication"},

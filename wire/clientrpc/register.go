@@ -7,7 +7,7 @@ import (
 	"redoubt/wire/hadooprpc"
 )
 
-// Services is what answers the calls. All four are required; one value may be several
+// Services is what answers the calls. All five are required; one value may be several
 // of them. A Cluster that also is a SuperuserChecker, TxReporter, GroupRefresher,
 // MetaSaver or BandwidthSetter is asked for these things too.
 type Services struct {
@@ -15,6 +15,7 @@ type Services struct {
 	Writer  Writer
 	Files   FileWriter
 	Cluster Cluster
+	Attrs   Attributes
 }
 
 // SuperuserChecker refuses a caller that is no superuser with dfs.Permission. It guards
@@ -68,7 +69,7 @@ type Options struct {
 // node: NamenodeProtocol, HAServiceProtocol, GetUserMappingsProtocol and the refresh
 // family.
 func Register(srv *hadooprpc.Server, svc Services, opt Options) error {
-	if svc.Reader == nil || svc.Writer == nil || svc.Files == nil || svc.Cluster == nil {
+	if svc.Reader == nil || svc.Writer == nil || svc.Files == nil || svc.Cluster == nil || svc.Attrs == nil {
 		return errors.New("clientrpc: a service is missing")
 	}
 	if opt.SoftwareVersion == "" {

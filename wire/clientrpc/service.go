@@ -32,7 +32,7 @@ type Reader interface {
 
 // Writer changes the namespace. A method returns when its change is durable.
 type Writer interface {
-	Mkdirs(ctx context.Context, c *dfs.Caller, path string, mode dfs.Mode, createParent bool) (bool, error)
+	Mkdirs(ctx context.Context, c *dfs.Caller, req *dfs.MkdirsRequest) (bool, error)
 	Delete(ctx context.Context, c *dfs.Caller, path string, recursive bool) (bool, error)
 	Rename(ctx context.Context, c *dfs.Caller, src, dst string) (bool, error)
 	Rename2(ctx context.Context, c *dfs.Caller, src, dst string, opt dfs.RenameOptions) error
@@ -66,6 +66,23 @@ type FileWriter interface {
 	RenewLease(c *dfs.Caller, holder string) error
 	RecoverLease(ctx context.Context, c *dfs.Caller, path, holder string) (bool, error)
 	ReportBadBlocks(ctx context.Context, c *dfs.Caller, blocks []dfs.BadBlock) error
+}
+
+// Attributes keeps access control lists and extended attributes.
+type Attributes interface {
+	ACLStatus(c *dfs.Caller, path string) (*dfs.ACLStatus, error)
+	ModifyACL(ctx context.Context, c *dfs.Caller, path string, spec []dfs.ACLEntry) error
+	// RemoveACLEntries does not look at the permissions of the entries.
+	RemoveACLEntries(ctx context.Context, c *dfs.Caller, path string, spec []dfs.ACLEntry) error
+	RemoveDefaultACL(ctx context.Context, c *dfs.Caller, path string) error
+	RemoveACL(ctx context.Context, c *dfs.Caller, path string) error
+	SetACL(ctx context.Context, c *dfs.Caller, path string, spec []dfs.ACLEntry) error
+
+	// XAttrs gives all that the caller may see when no names are given.
+	XAttrs(c *dfs.Caller, path string, names []dfs.XAttr) ([]dfs.XAttr, error)
+	ListXAttrs(c *dfs.Caller, path string) ([]dfs.XAttr, error)
+	SetXAttr(ctx context.Context, c *dfs.Caller, path string, x dfs.XAttr, flags uint8) error
+	RemoveXAttr(ctx context.Context, c *dfs.Caller, path string, x dfs.XAttr) error
 }
 
 // Cluster answers for the cluster as a whole and takes its administration.

@@ -25,13 +25,13 @@ func writeMethods() methods {
 }
 
 func (s *server) mkdirs(c *hadooprpc.Call) {
-	var r mkdirsRequest
-	if err := r.decode(c.Body); err != nil {
+	r := new(dfs.MkdirsRequest)
+	if err := decodeMkdirs(r, c.Body); err != nil {
 		refuse(c, err)
 		return
 	}
 	c.Go(func() {
-		ok, err := s.Writer.Mkdirs(c.Context(), &c.Caller, r.src, r.mode, r.createParent)
+		ok, err := s.Writer.Mkdirs(c.Context(), &c.Caller, r)
 		replyBool(c, ok, err)
 	})
 }
