@@ -161,6 +161,57 @@ func TestWriteFinalizeReadRestart(t *testing.T) {
 	require.Len(t, append(s.Replicas(vols[0].Storage), s.Replicas(vols[1].Storage)...), 7)
 }
 
+// A pipeline goes on without a node and comes back to it later: what it left there gives
+// way to the newer copy, and only to a newer one.
+func TestOlderReplicaGivesWayToCopy(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		final         bool
+		plain, client bool // whether a copy, and one that a client ordered, replace it
+	}{{"being written", false, true, true}, {"finalized", true, false, true}} {
+		t.Run(c.name, func(t *testing.T) {
+			s := open(t, config(vfs.NewMem(), "/d"))
+			data := pattern(3000)
+			var old *Writer
+			if c.final {
+				write(t, s, 1, 5, data)
+			} else {
+				var err error
+				old, err = s.Create(CreateOptions{Block: block(1, 5)})
+				require.NoError(t, err)
+				defer old.Close()
+				require.NoError(t, feed(old, data, 0, 512))
+			}
+			create := func(stamp uint64, o CreateOptions) (*Writer, error) {
+				o.Block = block(1, stamp)
+				return s.Create(o)
+			}
+			for _, o := range []CreateOptions{{}, {Temporary: true, Replace: true}} {
+				_, err := create(5, o)
+				require.True(t, dfs.Is(err, dfs.AlreadyExists), "%v", err)
+			}
+			_, err := create(6, CreateOptions{})
+			require.True(t, dfs.Is(err, dfs.AlreadyExists), "a new pipeline is no copy: %v", err)
+			if !c.plain {
+				_, err := create(6, CreateOptions{Temporary: true})
+				require.True(t, dfs.Is(err, dfs.AlreadyExists), "%v", err)
+			}
+			w, err := create(6, CreateOptions{Temporary: true, Replace: !c.plain && c.client})
+			require.NoError(t, err)
+			if old != nil {
+				require.Error(t, feed(old, data, len(data)-512, 512), "its writer has lost it")
+			}
+			require.NoError(t, feed(w, data[:2000], 0, 512))
+			_, err = w.Finalize()
+			require.NoError(t, err)
+			require.NoError(t, w.Close())
+			got, err := readAll(s, block(1, 6), 0, 2000)
+			require.NoError(t, err)
+			require.Equal(t, data[:2000], got)
+		})
+	}
+}
+
 func TestGoldenTraceOfABlock(t *testing.T) {
 	f := faultfs.New(vfs.NewMem())
 	s := open(t, config(f, "/v"))

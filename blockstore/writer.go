@@ -16,6 +16,7 @@ const hintEvery = 8 << 20
 type CreateOptions struct {
 	Block            dfs.Block        // id and stamp; the length is not used
 	Temporary        bool             // a copy in the making instead of a pipeline's replica
+	Replace          bool             // an older replica gives way even if nobody writes it
 	Type             dfs.StorageType  // medium; 0 any
 	Storage          string           // preferred volume; may be ""
 	Expected         int64            // bytes that will come, for which there must be room
@@ -58,7 +59,7 @@ func (s *Store) Create(o CreateOptions) (*Writer, error) {
 	if o.Temporary {
 		r.where, r.state = inTmp, dfs.ReplicaTemporary
 	}
-	if err := s.insertOver(r); err != nil {
+	if err := s.insertOver(r, o); err != nil {
 		return nil, err
 	}
 	if err := r.createFiles(); err != nil {
@@ -71,8 +72,10 @@ func (s *Store) Create(o CreateOptions) (*Writer, error) {
 	return s.attach(r, o.Expected), nil
 }
 
-// insertOver is insert; an older copy in the making gives way.
-func (s *Store) insertOver(r *replica) error {
+// insertOver is insert; for a copy in the making an older replica gives way. A pipeline
+// that has gone on without this node has left one behind, and comes back to the node when
+// it has no other.
+func (s *Store) insertOver(r *replica, o CreateOptions) error {
 	err := s.insert(r)
 	if err == nil {
 		return nil
@@ -82,7 +85,7 @@ func (s *Store) insertOver(r *replica) error {
 		return err
 	}
 	x := old.view()
-	if x.State != dfs.ReplicaTemporary || x.Block.GenStamp >= r.stamp {
+	if x.Block.GenStamp >= r.stamp || !givesWay(x.State, o) {
 		s.release(old)
 		return err
 	}
@@ -93,6 +96,19 @@ func (s *Store) insertOver(r *replica) error {
 	}
 	s.drop(old)
 	return s.insert(r)
+}
+
+// givesWay says whether an older replica may be removed for the one to be created.
+func givesWay(state dfs.ReplicaState, o CreateOptions) bool {
+	switch state {
+	case dfs.ReplicaTemporary:
+		return true
+	case dfs.ReplicaRBW:
+		return o.Temporary
+	case dfs.ReplicaFinalized, dfs.ReplicaRWR:
+		return o.Temporary && o.Replace
+	}
+	return false // a recovery decides about it
 }
 
 func (r *replica) createFiles() (err error) {

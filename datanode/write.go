@@ -22,7 +22,9 @@ type pipeline struct {
 	down *datatransfer.Conn // the next node; nil at the end of the pipeline
 	w    *blockstore.Writer // nil in stage CLOSE_RECOVERY
 	copy bool               // a copy of a replica: no acknowledgements, one answer at the end
-	kept bool               // the replica was there before this stream
+	// transfer: a copy that a client ordered, to bring a node into its pipeline.
+	transfer bool
+	kept     bool // the replica was there before this stream
 }
 
 // transferAddr is a datanode's data transfer address as firstBadLink names it: always by
@@ -35,6 +37,7 @@ func transferAddr(id *dfs.DatanodeID) string {
 func (dn *DataNode) serveWrite(c *datatransfer.Conn, q *datatransfer.WriteRequest) error {
 	p := &pipeline{dn: dn, req: q, up: c}
 	p.copy = q.Client == "" || q.Stage == datatransfer.StageTransferRBW || q.Stage == datatransfer.StageTransferFinalized
+	p.transfer = p.copy && q.Client != ""
 	err := dn.checkPool(q.Block)
 	var closed blockstore.Replica
 	if err == nil {
@@ -76,7 +79,7 @@ func (p *pipeline) open() (closed blockstore.Replica, err error) {
 	case p.copy || q.Stage == datatransfer.StageSetupCreate:
 		p.kept = false
 		o := blockstore.CreateOptions{
-			Block: q.Block.Block, Temporary: p.copy, Type: q.StorageType, Storage: q.StorageID, Expected: q.Block.Length,
+			Block: q.Block.Block, Temporary: p.copy, Replace: p.transfer, Type: q.StorageType, Storage: q.StorageID, Expected: q.Block.Length,
 			Checksum: q.Checksum.Type, BytesPerChecksum: int(q.Checksum.BytesPer),
 		}
 		o.Block.GenStamp = newStamp
