@@ -308,7 +308,7 @@ func TestSmallProtocols(t *testing.T) {
 		row
 	}{
 		{pb.NamenodeProtocol, &pb.Empty{}, &pb.VersionResponse{}, row{"versionRequest", ``, "", `info:{buildVersion:"redoubt" unused:0 blockPoolID:"` + testPool +
-			`" storageInfo:{layoutVersion:4294967229 namespceID:99 clusterID:"CID-1" cTime:0} softwareVersion:"redoubt" capabilities:0 state:ACTIVE}`}},
+			`" storageInfo:{layoutVersion:4294967229 namespceID:99 clusterID:"CID-1" cTime:0} softwareVersion:"redoubt" capabilities:1 state:ACTIVE}`}},
 		{pb.NamenodeProtocol, &pb.Empty{}, &pb.Uint64Response{}, row{"getTransactionId", ``, "", `value:4711`}},
 		{pb.NamenodeProtocol, &pb.Empty{}, &pb.BoolResponse{}, row{"isUpgradeFinalized", ``, "", `result:true`}},
 		{pb.NamenodeProtocol, &pb.Empty{}, &pb.BoolResponse{}, row{"isRollingUpgrade", ``, "", `result:false`}},
