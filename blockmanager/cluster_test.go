@@ -413,3 +413,24 @@ func TestRemovalLimit(t *testing.T) {
 	}
 	require.Empty(t, w.beat(w.nodes[0]))
 }
+
+// What readers were given stays as it was: they look at it without a lock.
+func TestDescriptionsAreNeverChanged(t *testing.T) {
+	w := newWorld(t, testConfig)
+	n := w.addNode("", 1)
+	w.m.SetStartup(w.now, false)
+	w.settle()
+	b := w.create(1)
+	locs, _ := w.m.Locate(nil, b.ID, netip.Addr{})
+	given, before := locs[0].Node, *locs[0].Node
+	w.now = w.now.Add(time.Second)
+	_, err := w.m.Heartbeat(w.now, &Heartbeat{UUID: n.reg.Node.UUID, Storages: n.reg.Storages, Xceivers: 7, CacheCapacity: 8, CacheUsed: 9})
+	require.NoError(t, err)
+	for volume := range n.disks {
+		w.fullReport(n, volume)
+	}
+	require.Equal(t, before, *given)
+	locs, _ = w.m.Locate(nil, b.ID, netip.Addr{})
+	require.EqualValues(t, 9, locs[0].Node.CacheUsed)
+	require.Greater(t, locs[0].Node.LastReport, before.LastReport)
+}

@@ -212,9 +212,9 @@ func copying(t *testing.T, nodes, volumes int) (w *world, b dfs.Block, p *repair
 
 func TestCopyIsDoneOnAnyVolumeOfItsTarget(t *testing.T) {
 	w, b, p := copying(t, 3, 2)
-	target := w.node(p.targets[0].node.id.UUID)
+	target, chosen := w.node(p.targets[0].node.id.UUID), p.targets[0].report.UUID
 	for volume, disk := range target.disks {
-		if volume != p.targets[0].report.UUID {
+		if volume != chosen {
 			disk[b.ID] = Replica{Block: b} // it had one there all the time
 			w.fullReport(target, volume)
 		}

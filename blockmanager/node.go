@@ -293,8 +293,8 @@ func (m *Manager) Heartbeat(now time.Time, h *Heartbeat) ([]Command, error) {
 	n.beat = now
 	n.xceivers, n.failed = h.Xceivers, h.FailedVolumes
 	m.setStorages(now, n, h.Storages)
-	n.info.CacheCapacity, n.info.CacheUsed = h.CacheCapacity, h.CacheUsed
-	m.snapshot(n)
+	info := m.snapshot(n)
+	info.CacheCapacity, info.CacheUsed = h.CacheCapacity, h.CacheUsed
 	return m.orders(n), nil
 }
 
@@ -306,8 +306,9 @@ func (m *Manager) liveNode(uuid string) (*node, error) {
 	return n, nil
 }
 
-// snapshot renews the read-only description that readers get.
-func (m *Manager) snapshot(n *node) {
+// snapshot renews the description that readers get, who keep it without a lock: the one
+// they have never changes, and the new one is the caller's only as long as it holds mu.
+func (m *Manager) snapshot(n *node) *dfs.DatanodeInfo {
 	info := *n.info
 	info.DatanodeID = n.id
 	info.Location = n.rack.name
@@ -326,6 +327,7 @@ func (m *Manager) snapshot(n *node) {
 	}
 	info.Blocks = uint32(min(blocks, 1<<32-1))
 	n.info = &info
+	return n.info
 }
 
 // mono is a time in ms since the Manager's first event.

@@ -122,8 +122,8 @@ func (m *Manager) finishReport(now time.Time, s *storage) {
 		m.dirty++
 	}
 	n := s.node
-	n.info.LastReport, n.info.LastReportMono = now.UnixMilli(), m.mono(now)
-	m.snapshot(n)
+	info := m.snapshot(n)
+	info.LastReport, info.LastReportMono = now.UnixMilli(), m.mono(now)
 	// Excess replicas are not chosen while a volume that holds some has yet to report.
 	if first && !m.startup && m.fullyReported() {
 		m.evaluateAll()
