@@ -7,6 +7,7 @@ import (
 	"io"
 	"path"
 	"runtime"
+	"sync"
 	"sync/atomic"
 
 	"github.com/klauspost/compress/zstd"
@@ -25,6 +26,8 @@ type Reader struct {
 	size   int64
 	index  *index
 	byName map[string]int
+
+	decoders sync.Pool // of *zstd.Decoder
 }
 
 // Open opens the image name in dir, reads its index, and checks that every byte of the
@@ -57,7 +60,7 @@ func Open(fs vfs.FS, dir, name string, want *dfs.ClusterInfo) (*Reader, error) {
 }
 
 func newReader(file io.ReaderAt, size int64, name string) (*Reader, error) {
-	r := &Reader{file: file, name: name, size: size}
+	r := &Reader{file: file, name: name, size: size, decoders: sync.Pool{New: newDecoder}}
 	damaged := func(at int64, err error) error { return &CorruptError{Image: name, Offset: at, Err: err} }
 	head := make([]byte, min(size, headerSize))
 	if err := readFull(file, head, 0); err != nil {
@@ -230,9 +233,9 @@ func (r *Reader) load(name string, i int, s scratch) ([]byte, error) {
 		return *s.stored, nil
 	}
 	*s.raw = sized(*s.raw, int(min(c.Raw, 64*c.Stored))) // grows if it really was that compressible
-	dec := decoders.Get().(*zstd.Decoder)
+	dec := r.decoders.Get().(*zstd.Decoder)
 	b, err := dec.DecodeAll(*s.stored, (*s.raw)[:0])
-	decoders.Put(dec)
+	r.decoders.Put(dec)
 	if err != nil {
 		return nil, damaged(corrupt("decompress: %v", err))
 	}
@@ -265,5 +268,3 @@ func readFull(file io.ReaderAt, b []byte, off int64) error {
 	}
 	return err
 }
-
-var decoders = newDecoders()

@@ -10,9 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-
-	"github.com/klauspost/compress/zstd"
 
 	"redoubt/dfs"
 	"redoubt/vfs"
@@ -106,19 +103,6 @@ func Purge(fs vfs.FS, dir string, keep int) (left []Image, err error) {
 		}
 	}
 	return left, errors.Join(errs...)
-}
-
-// decoderPool hands out zstd decoders that give no more than MaxChunk bytes.
-type decoderPool struct{ sync.Pool }
-
-func newDecoders() *decoderPool {
-	return &decoderPool{sync.Pool{New: func() any {
-		d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(MaxChunk))
-		if err != nil {
-			panic("fsimage: zstd: " + err.Error()) // the options are constants
-		}
-		return d
-	}}}
 }
 
 var _ io.ReaderAt = vfs.File(nil)

@@ -60,8 +60,9 @@ func Write(fs vfs.FS, dir string, info Info, sections []dfs.Section, opt WriteOp
 
 // writer is the state of one encode.
 type writer struct {
-	opt     WriteOptions
-	helpers chan struct{} // tokens for chunks that are compressed beside their section
+	opt      WriteOptions
+	helpers  chan struct{} // tokens for chunks that are compressed beside their section
+	encoders sync.Pool     // of *zstd.Encoder
 
 	mu     sync.Mutex // guards what follows, and the order of bytes in the file
 	out    *bufio.Writer
@@ -74,7 +75,7 @@ type writer struct {
 
 func encode(file io.Writer, info Info, sections []dfs.Section, opt WriteOptions) (Result, error) {
 	opt.Parallel = max(1, opt.Parallel)
-	w := &writer{opt: opt, out: bufio.NewWriterSize(file, 1<<20), helpers: make(chan struct{}, opt.Parallel-1)}
+	w := &writer{opt: opt, out: bufio.NewWriterSize(file, 1<<20), helpers: make(chan struct{}, opt.Parallel-1), encoders: sync.Pool{New: newEncoder}}
 	w.syncer, _ = file.(interface{ Sync() error })
 	if _, err := w.out.Write(encodeHeader()); err != nil {
 		return Result{}, err
@@ -175,9 +176,9 @@ func (w *writer) chunk(b []byte) (chunk, error) {
 	if !w.opt.Raw && len(b) >= 128 {
 		packed := buffers.Get().(*[]byte)
 		defer buffers.Put(packed)
-		enc := encoders.Get().(*zstd.Encoder)
+		enc := w.encoders.Get().(*zstd.Encoder)
 		*packed = enc.EncodeAll(b, (*packed)[:0])
-		encoders.Put(enc)
+		w.encoders.Put(enc)
 		if len(*packed) < len(b)-len(b)/16 {
 			stored, how = *packed, storedZstd
 		}
@@ -201,15 +202,26 @@ func (w *writer) chunk(b []byte) (chunk, error) {
 	return c, w.err
 }
 
-// buffers and encoders are kept between chunks; both are only memory.
-var (
-	buffers  = sync.Pool{New: func() any { return new([]byte) }}
-	encoders = sync.Pool{New: func() any {
-		e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest),
-			zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false))
-		if err != nil {
-			panic("fsimage: zstd: " + err.Error()) // the options are constants
-		}
-		return e
-	}}
-)
+// buffers are kept between chunks and images; they are only memory.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// newEncoder and newDecoder fill the pools that each writer and reader has for itself: a
+// codec waits on channels of its own, which a pool for all of the process would carry from
+// one test's virtual time into another's.
+func newEncoder() any {
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest),
+		zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false))
+	if err != nil {
+		panic("fsimage: zstd: " + err.Error()) // the options are constants
+	}
+	return e
+}
+
+// newDecoder makes a decoder that gives no more than MaxChunk bytes.
+func newDecoder() any {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(MaxChunk))
+	if err != nil {
+		panic("fsimage: zstd: " + err.Error()) // the options are constants
+	}
+	return d
+}
