@@ -2,6 +2,7 @@ package clientrpc
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -297,5 +298,21 @@ func BenchmarkPipelined(b *testing.B) {
 				}}))
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "calls/s")
 		})
+	}
+}
+
+// BenchmarkListing encodes a full page of files without locations.
+func BenchmarkListing(b *testing.B) {
+	l := &dfs.Listing{Entries: make([]dfs.ListEntry, 1000)}
+	for i := range l.Entries {
+		l.Entries[i].FileStatus = dfs.FileStatus{Type: dfs.TypeFile, Name: fmt.Sprintf("f%d", i), Mode: 0o644, Owner: "alice", Group: "users",
+			ModTime: 1_790_000_000_000, AccessTime: 1_790_000_000_000, Replication: 3, BlockSize: 128 << 20, ID: dfs.InodeID(16386 + i)}
+	}
+	var scratch []byte
+	b.ReportAllocs()
+	for range b.N {
+		e := newEncoder(scratch)
+		e.listing(1, l)
+		scratch = e.buf
 	}
 }

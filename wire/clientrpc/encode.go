@@ -36,21 +36,35 @@ func (e *encoder) grow(n int) {
 }
 
 func (e *encoder) varint(v uint64) {
+	if v < 0x80 && e.i > 0 {
+		e.i--
+		e.buf[e.i] = byte(v)
+		return
+	}
+	e.longVarint(v)
+}
+
+func (e *encoder) longVarint(v uint64) {
 	n := (bits.Len64(v|1) + 6) / 7
 	e.grow(n)
 	e.i -= n
-	j := e.i
-	for v >= 0x80 {
-		e.buf[j] = byte(v) | 0x80
+	b := e.buf[e.i : e.i+n]
+	for j := range b {
+		b[j] = byte(v) | 0x80
 		v >>= 7
-		j++
 	}
-	e.buf[j] = byte(v)
+	b[n-1] &= 0x7f
 }
 
 func (e *encoder) tag(num, typ uint64) { e.varint(num<<3 | typ) }
 
 func (e *encoder) uint(num, v uint64) {
+	if tag := num << 3; v|tag < 0x80 && e.i > 1 { // most fields of most messages
+		e.i -= 2
+		b := e.buf[e.i:]
+		b[0], b[1] = byte(tag), byte(v)
+		return
+	}
 	e.varint(v)
 	e.tag(num, 0)
 }
@@ -69,6 +83,48 @@ func (e *encoder) string(num uint64, s string) {
 	copy(e.buf[e.i:], s)
 	e.varint(uint64(len(s)))
 	e.tag(num, 2)
+}
+
+// maxField is the most bytes that a number with its tag, or a string's tag and length,
+// take in the put functions.
+const maxField = 1 + 10
+
+// putUint writes a number's field in front of b[i:], which has room for it, and gives
+// its place. num is below 16.
+func putUint(b []byte, i int, num byte, v uint64) int {
+	if v < 0x80 {
+		b[i-1], b[i-2] = byte(v), num<<3
+		return i - 2
+	}
+	return putLong(b, i, num<<3, v)
+}
+
+// putLong writes a tag and a varint of more than one byte.
+func putLong(b []byte, i int, tag byte, v uint64) int {
+	n := (bits.Len64(v) + 6) / 7
+	w := b[i-n-1 : i]
+	w[0] = tag
+	for j := range w[1:] {
+		w[1+j] = byte(v) | 0x80
+		v >>= 7
+	}
+	w[n] &= 0x7f
+	return i - n - 1
+}
+
+// putHead writes tag and length of what has n bytes.
+func putHead(b []byte, i int, num byte, n int) int {
+	if n < 0x80 {
+		b[i-1], b[i-2] = byte(n), num<<3|2
+		return i - 2
+	}
+	return putLong(b, i, num<<3|2, uint64(n))
+}
+
+func putString(b []byte, i int, num byte, s string) int {
+	i -= len(s)
+	copy(b[i:], s)
+	return putHead(b, i, num, len(s))
 }
 
 // mark remembers where a nested message ends; nest writes its header.
@@ -92,24 +148,30 @@ func (e *encoder) fileStatus(num uint64, st *dfs.FileStatus, blocks *dfs.Located
 	at := e.mark()
 	e.uint(18, uint64(st.Flags))
 	e.uint(16, uint64(st.StoragePolicy))
-	e.uint(14, uint64(int64(int32(st.Children))))
-	e.uint(13, uint64(st.ID))
+	e.grow(2 * maxField)
+	i := putUint(e.buf, e.i, 14, uint64(int64(int32(st.Children))))
+	e.i = putUint(e.buf, i, 13, uint64(st.ID))
 	if blocks != nil && st.Type == dfs.TypeFile {
 		e.locatedBlocks(12, blocks)
 	}
-	e.uint(11, uint64(st.BlockSize))
-	e.uint(10, uint64(st.Replication))
+	e.grow(2 * maxField)
+	i = putUint(e.buf, e.i, 11, uint64(st.BlockSize))
+	e.i = putUint(e.buf, i, 10, uint64(st.Replication))
 	if st.Type == dfs.TypeSymlink {
 		e.string(9, st.Symlink)
 	}
-	e.uint(8, uint64(st.AccessTime))
-	e.uint(7, uint64(st.ModTime))
-	e.string(6, st.Group)
-	e.string(5, st.Owner)
-	e.permission(4, st.Mode)
-	e.uint(3, uint64(st.Length))
-	e.string(2, st.Name)
-	e.uint(1, uint64(st.Type))
+	e.grow(8*maxField + len(st.Group) + len(st.Owner) + len(st.Name))
+	b, i := e.buf, e.i
+	i = putUint(b, i, 8, uint64(st.AccessTime))
+	i = putUint(b, i, 7, uint64(st.ModTime))
+	i = putString(b, i, 6, st.Group)
+	i = putString(b, i, 5, st.Owner)
+	mode := i
+	i = putUint(b, i, 1, uint64(st.Mode&dfs.ModeMask))
+	i = putHead(b, i, 4, mode-i)
+	i = putUint(b, i, 3, uint64(st.Length))
+	i = putString(b, i, 2, st.Name)
+	e.i = putUint(b, i, 1, uint64(st.Type))
 	e.nest(num, at)
 }
 
