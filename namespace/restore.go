@@ -55,13 +55,13 @@ func (s *State) Restore(src dfs.SectionSource) error {
 	if err := s.stitch(parts); err != nil {
 		return err
 	}
-	s.strings.sweep()
 	steps := []func(dfs.SectionSource) error{s.restoreBlocks, s.restoreWriters, s.countTrees, s.restoreRetry, s.restoreFeatures}
 	for _, step := range steps {
 		if err := step(src); err != nil {
 			return err
 		}
 	}
+	s.strings.sweep()
 	if d := s.Digest(); !bytes.Equal(d[:], meta.Digest) {
 		return corrupt("the state's digest is %x and not %x", d, meta.Digest)
 	}
