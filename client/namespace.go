@@ -123,7 +123,7 @@ func perm(m dfs.Mode) *hdfspb.FsPermission {
 // Mkdirs makes a directory, with its missing parents if so wanted. The mode is taken as
 // it is, without a umask.
 func (c *Client) Mkdirs(ctx context.Context, path string, mode dfs.Mode, parents bool) (bool, error) {
-	return c.boolean(ctx, "mkdirs", &hdfspb.MkdirsRequest{Src: &path, Masked: perm(mode), CreateParent: &parents, Unmasked: perm(mode)})
+	return c.MkdirsUnmasked(ctx, path, mode, mode, parents)
 }
 
 // Delete removes a file or directory; false if nothing was there.

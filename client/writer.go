@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -15,6 +16,7 @@ import (
 // CreateOptions of a new file. Zero fields take the cluster's defaults.
 type CreateOptions struct {
 	Mode          dfs.Mode // 0 is 0644
+	Unmasked      dfs.Mode // before the umask, for default ACLs; 0 is Mode
 	Overwrite     bool
 	NoParents     bool // the parent directory must exist
 	Replication   uint16
@@ -77,7 +79,7 @@ func (c *Client) Create(ctx context.Context, path string, opt CreateOptions) (*W
 		flags |= dfs.CreateFlagLazyPersist
 	}
 	req := &hdfspb.CreateRequest{
-		Src: &path, Masked: perm(opt.Mode), Unmasked: perm(opt.Mode), ClientName: &c.holder, CreateFlag: &flags,
+		Src: &path, Masked: perm(opt.Mode), Unmasked: perm(cmp.Or(opt.Unmasked, opt.Mode)), ClientName: &c.holder, CreateFlag: &flags,
 		CreateParent: new(!opt.NoParents), Replication: new(uint32(opt.Replication)), BlockSize: new(uint64(opt.BlockSize)),
 	}
 	if opt.StoragePolicy != "" {

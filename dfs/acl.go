@@ -118,7 +118,7 @@ func ParseACL(spec string, perms bool) ([]ACLEntry, error) {
 		if text == "" {
 			continue
 		}
-		e, err := parseACLEntry(strings.TrimSpace(text), perms)
+		e, err := parseACLEntry(text, perms)
 		if err != nil {
 			return nil, err
 		}

@@ -147,6 +147,10 @@ func (c *copier) below(src *item) error {
 		return err
 	}
 	c.dst = dst
+	raw, err := copyingRaw(src, dst)
+	if err != nil {
+		return err
+	}
 	if dst.stat != nil && !dst.isDir() {
 		return notDirectory(dst.String())
 	}
@@ -166,12 +170,16 @@ func (c *copier) below(src *item) error {
 		return err
 	}
 	if dst.isDir() {
-		return c.preserveAttributes(src, dst)
+		return c.preserveAttributes(src, dst, raw)
 	}
 	return nil
 }
 
 func (c *copier) copyFile(src, target *item) (err error) {
+	raw, err := copyingRaw(src, target)
+	if err != nil {
+		return err
+	}
 	in, err := src.fs.open(c.ctx, src.path, !c.noVerify)
 	if err != nil {
 		return err
@@ -184,7 +192,7 @@ func (c *copier) copyFile(src, target *item) (err error) {
 	if err := c.copyStream(in, target); err != nil {
 		return err
 	}
-	return c.preserveAttributes(src, target)
+	return c.preserveAttributes(src, target, raw)
 }
 
 // copyStream writes a file under a temporary name and renames it; a target that is
@@ -259,25 +267,6 @@ func (c *copier) publish(temp, target *item) error {
 	return err
 }
 
-// preserveAttributes gives the target the source's times, owner and mode, as asked.
-func (c *copier) preserveAttributes(src, target *item) error {
-	st := src.stat
-	if strings.Contains(c.preserve, "t") {
-		if err := target.fs.setTimes(c.ctx, target.path, st.ModTime, st.AccessTime); err != nil {
-			return err
-		}
-	}
-	if strings.Contains(c.preserve, "o") {
-		if err := target.fs.chown(c.ctx, target.path, st.Owner, st.Group); err != nil {
-			return err
-		}
-	}
-	if strings.ContainsAny(c.preserve, "pa") {
-		return target.fs.chmod(c.ctx, target.path, st.Mode)
-	}
-	return nil
-}
-
 // preserveOption takes -p or -pATTRIBUTES from anywhere before "--".
 func preserveOption(args []string) (rest []string, attrs string, err error) {
 	for i, a := range args {
@@ -307,7 +296,8 @@ const copyHelp = "\n  -f  replace a file that is there\n  -p  keep times, owner 
 
 var cpCmd = &shellCmd{
 	name: "cp", args: "[-f] [-p | -p[topax]] [-d] [-t <thread count>] [-q <thread pool queue size>] <src> ... <dst>",
-	help: "Copies files and directories; with several sources the destination must be a directory." + copyHelp,
+	help: "Copies files and directories; with several sources the destination must be a directory." + copyHelp +
+		"\n  -p[topax]  keep these only: times, owner, permissions, ACL, extended attributes",
 	setup: func(inv *invocation, args []string) ([]string, error) {
 		c := &copier{invocation: inv, checksums: true}
 		args, attrs, err := preserveOption(args)

@@ -115,7 +115,7 @@ func (r *remoteFS) usage(ctx context.Context, _ string) (dfs.FsStats, error) { r
 
 func (r *remoteFS) create(ctx context.Context, path string, opt createOptions) (io.WriteCloser, error) {
 	o := client.CreateOptions{
-		Mode: 0o666 &^ r.umask, Overwrite: opt.overwrite, Replication: r.repl, BlockSize: r.block, LazyPersist: opt.lazyPersist,
+		Mode: 0o666 &^ r.umask, Unmasked: 0o666, Overwrite: opt.overwrite, Replication: r.repl, BlockSize: r.block, LazyPersist: opt.lazyPersist,
 	}
 	if opt.lazyPersist {
 		o.Replication = 1
@@ -128,11 +128,11 @@ func (r *remoteFS) appendTo(ctx context.Context, path string, newBlock bool) (io
 }
 
 func (r *remoteFS) mkdirs(ctx context.Context, path string) (bool, error) {
-	return r.c.Mkdirs(ctx, path, 0o777&^r.umask, true)
+	return r.mkdirAs(ctx, path, 0o777)
 }
 
 func (r *remoteFS) mkdirAs(ctx context.Context, path string, mode dfs.Mode) (bool, error) {
-	return r.c.Mkdirs(ctx, path, mode&^r.umask, true)
+	return r.c.MkdirsUnmasked(ctx, path, mode&^r.umask, mode, true)
 }
 
 func (r *remoteFS) rename(ctx context.Context, src, dst string) (bool, error) {

@@ -10,8 +10,8 @@ import (
 func shellCommands() []*shellCmd {
 	return []*shellCmd{
 		appendCmd, catCmd, checksumCmd, chgrpCmd, chmodCmd, chownCmd, concatCmd, copyFromLocalCmd, copyToLocalCmd,
-		countCmd, cpCmd, dfCmd, duCmd, dusCmd, expungeCmd, findCmd, getCmd, getmergeCmd, headCmd, helpCmd(), lsCmd, lsrCmd,
-		mkdirCmd, moveFromLocalCmd, moveToLocalCmd, mvCmd, putCmd, rmCmd, rmrCmd, rmdirCmd, setrepCmd, statCmd, tailCmd,
+		countCmd, cpCmd, dfCmd, duCmd, dusCmd, expungeCmd, findCmd, getCmd, getfaclCmd, getfattrCmd, getmergeCmd, headCmd, helpCmd(), lsCmd, lsrCmd,
+		mkdirCmd, moveFromLocalCmd, moveToLocalCmd, mvCmd, putCmd, rmCmd, rmrCmd, rmdirCmd, setfaclCmd, setfattrCmd, setrepCmd, statCmd, tailCmd,
 		testCmd, textCmd, touchCmd, touchzCmd, truncateCmd, usageCmd(),
 	}
 }

@@ -48,6 +48,8 @@ var nameNodeKeys = []Key{
 	{Name: "dfs.namenode.fs-limits.max-xattrs-per-inode", Kind: Int, Default: "32", Min: 0, Max: 1 << 20, Doc: "most extended attributes of an inode"},
 	{Name: "dfs.namenode.fs-limits.max-xattr-size", Kind: Size, Default: "16384", Min: 1, Max: 32768, Doc: "most bytes of an extended attribute, name and value"},
 	{Name: "dfs.namenode.acls.enabled", Kind: Bool, Default: "true", Doc: "access control lists"},
+	{Name: "dfs.namenode.posix.acl.inheritance.enabled", Kind: Bool, Default: "true", Doc: "default ACLs take the umask's place"},
+	{Name: "dfs.namenode.xattrs.enabled", Kind: Bool, Default: "true", Doc: "extended attributes"},
 	{Name: "dfs.permissions.enabled", Kind: Bool, Default: "true", Old: []string{"dfs.permissions"}, Doc: "check permissions"},
 	{Name: "dfs.permissions.superusergroup", Default: "supergroup", Old: []string{"dfs.permissions.supergroup"}, Doc: "members are superusers"},
 	{Name: "dfs.namenode.accesstime.precision", Kind: Duration, Unit: time.Millisecond, Default: "3600000", Old: []string{"dfs.access.time.precision"}, Doc: "access times are this exact (ms); 0: none are kept"},

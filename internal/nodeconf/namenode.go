@@ -63,8 +63,24 @@ func NameNode(conf *hadoopconf.Conf) (namenode.Config, error) {
 	}
 	// A hard limit below the usual soft one pulls that down with it.
 	cfg.Leases.Soft = min(cfg.Leases.Hard, dfs.DefaultLeaseSoftMS*time.Millisecond)
+	cfg.Attrs = attrConfig(conf)
 	cfg.Files, err = fileConfig(conf)
 	return cfg, err
+}
+
+// attrConfig turns the keys about ACLs and extended attributes into their configuration.
+func attrConfig(conf *hadoopconf.Conf) namenode.AttrConfig {
+	a := namenode.AttrConfig{
+		NoACLs:        !conf.Bool("dfs.namenode.acls.enabled"),
+		NoXAttrs:      !conf.Bool("dfs.namenode.xattrs.enabled"),
+		MaskInherited: !conf.Bool("dfs.namenode.posix.acl.inheritance.enabled"),
+		MaxXAttrs:     conf.Int("dfs.namenode.fs-limits.max-xattrs-per-inode"),
+		MaxXAttrSize:  int(conf.Size("dfs.namenode.fs-limits.max-xattr-size")),
+	}
+	if a.MaxXAttrs == 0 {
+		a.MaxXAttrs = -1 // none at all
+	}
+	return a
 }
 
 func fileConfig(conf *hadoopconf.Conf) (namenode.FileConfig, error) {
