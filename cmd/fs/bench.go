@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -33,15 +34,21 @@ func runBench(ctx context.Context, e *env, args []string) int {
 				return b.run(ctx, e, args[1:])
 			}
 		}
-		if args[0] != "--help" && args[0] != "-h" {
-			fmt.Fprintf(e.stderr, "fs bench: nothing to measure is called %q\n", args[0])
+		if args[0] == "--help" || args[0] == "-h" {
+			benchUsage(e.stdout)
+			return 0
 		}
+		fmt.Fprintf(e.stderr, "fs bench: nothing to measure is called %q\n", args[0])
 	}
-	fmt.Fprintln(e.stderr, "Usage: fs bench WHAT [flags]\n\nWhat there is to measure:")
-	for _, b := range benches() {
-		fmt.Fprintf(e.stderr, "  %-10s %s\n", b.name, b.summary)
-	}
+	benchUsage(e.stderr)
 	return exitUsage
+}
+
+func benchUsage(w io.Writer) {
+	fmt.Fprintln(w, "Usage: fs bench WHAT [flags]\n\nWhat there is to measure (fs bench WHAT --help tells more):")
+	for _, b := range benches() {
+		fmt.Fprintf(w, "  %-10s %s\n", b.name, b.summary)
+	}
 }
 
 // benchNameNode parses the flags of fs bench namenode and runs it.

@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -31,7 +32,7 @@ func commands() []command {
 		{"dfs", "the file system shell; fs -ls /x is short for fs dfs -ls /x", runShell},
 		{"dfsadmin", "administer a cluster: -report, -safemode, -saveNamespace, ...", runDFSAdmin},
 		{"minicluster", "run a whole cluster in this process: fs minicluster --help", runMinicluster},
-		{"bench", "measure an HDFS, this one or another: bench namenode", runBench},
+		{"bench", "measure an HDFS, this one or another: bench namenode, bench io", runBench},
 		{"oiv", "print or check an image or a block meta file: fs oiv -i FILE -p text|json|xml|stats|check", runOIV},
 		{"oev", "print or check an edit log segment, likewise", runOEV},
 		{"version", "print the version", runVersion},
@@ -104,6 +105,7 @@ func run(ctx context.Context, e *env, args []string) int {
 			overview(e.stdout)
 			return 0
 		}
+		return runHelp(ctx, e, args[1:])
 	}
 	for _, c := range commands() {
 		if c.name == args[0] {
@@ -121,6 +123,26 @@ func run(ctx context.Context, e *env, args []string) int {
 	return exitUsage
 }
 
+// runHelp explains commands: subcommands by their own --help, shell commands, with or
+// without their dash, by the shell's -help.
+func runHelp(ctx context.Context, e *env, names []string) int {
+	code := 0
+	for _, name := range names {
+		i := slices.IndexFunc(commands(), func(c command) bool { return c.name == name })
+		switch {
+		case name == "dfs" || name == "fs":
+			code = max(code, runShell(ctx, e, []string{"-help"}))
+		case name == "dfsadmin":
+			code = max(code, runDFSAdmin(ctx, e, []string{"-help"}))
+		case i >= 0:
+			code = max(code, commands()[i].run(ctx, e, []string{"--help"}))
+		default:
+			code = max(code, runShell(ctx, e, []string{"-help", name}))
+		}
+	}
+	return code
+}
+
 // Exit codes of the shell and of dfsadmin, as Hadoop's.
 const (
 	exitFailed = 1   // some path failed; the others were done
@@ -129,7 +151,7 @@ const (
 
 // overview prints what fs can do.
 func overview(w io.Writer) {
-	fmt.Fprint(w, "Usage: fs [--conf DIR] COMMAND\n\nShell commands (fs -help COMMAND tells more):\n")
+	fmt.Fprint(w, "Usage: fs [--conf DIR] COMMAND\n\nShell commands (fs help COMMAND tells more):\n")
 	line := " "
 	for _, c := range shellCommands() {
 		if c.hidden {
