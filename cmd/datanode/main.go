@@ -132,6 +132,9 @@ func serve(ctx context.Context, o *options, e env) int {
 		return exitUsage
 	}
 	cfg.FS, cfg.Log, cfg.Pprof = vfs.OS(), log, o.pprof
+	for _, key := range nodeconf.Unread(conf, "dfs.datanode.") {
+		log.Warn("this setting changes nothing here", "key", key)
+	}
 	dn, err := datanode.Start(ctx, cfg)
 	if err != nil {
 		fmt.Fprintln(e.stderr, err)

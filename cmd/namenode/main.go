@@ -21,6 +21,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"redoubt/internal/hadoopconf"
+	"redoubt/internal/nodeconf"
 )
 
 const (
@@ -43,6 +44,7 @@ func commands() []command {
 		{"run", "run the name node until it is interrupted", runRun},
 		{"checkpoint", "write an image of a stopped name node's state", runCheckpoint},
 		{"recover", "look at damaged name directories and choose what to do", runRecover},
+		{"version", "print the version", runVersion},
 	}
 }
 
@@ -104,7 +106,7 @@ func overview(w io.Writer) {
 	for _, c := range commands() {
 		fmt.Fprintf(w, "  %-12s %s\n", c.name, c.summary)
 	}
-	fmt.Fprint(w, "\nnamenode COMMAND --help tells more.\n")
+	fmt.Fprint(w, "\nnamenode COMMAND --help tells more, and lists the settings that count.\n")
 }
 
 // flags makes a command's flag set with the flags that all of them have.
@@ -116,7 +118,7 @@ func (a *app) flags(name, text string) *pflag.FlagSet {
 	f.StringArrayVarP(&a.overrides, "define", "D", nil, "KEY=VALUE, over what the files say")
 	f.Usage = func() {
 		fmt.Fprintf(a.stdout, "Usage: namenode %s [flags]\n\n%s\n\n%s\nSettings, by the names that HDFS has for them:\n\n", name, text, f.FlagUsages())
-		if err := hadoopconf.WriteHelp(a.stdout, hadoopconf.Keys); err != nil {
+		if err := hadoopconf.WriteHelp(a.stdout, nodeconf.NameNodeKeys()); err != nil {
 			fmt.Fprintln(a.stderr, "namenode:", err)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	iofs "io/fs"
 	"log/slog"
 	"os"
+	"runtime"
 	"strings"
 
 	"redoubt/dfs"
@@ -63,6 +64,9 @@ func runRun(ctx context.Context, a *app, args []string) int {
 	cfg.Pprof = *pprof
 	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: l}))
 	cfg.NameNode.Log = log
+	for _, key := range nodeconf.Unread(conf, "dfs.namenode.") {
+		log.Warn("this setting changes nothing here", "key", key)
+	}
 	out, err := a.openAudit(*audit)
 	if err != nil {
 		return a.fail("run", err, exitFailed)
@@ -109,6 +113,11 @@ func (a *app) serverConfig(conf *hadoopconf.Conf) (cfg nameserver.Config, err er
 	}
 	cfg.HTTP = nodeconf.HTTPAddress(conf)
 	return cfg, nil
+}
+
+func runVersion(_ context.Context, a *app, _ []string) int {
+	fmt.Fprintf(a.stdout, "namenode %s (%s %s/%s)\n", namenode.SoftwareVersion, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return exitOK
 }
 
 func (a *app) openAudit(name string) (io.WriteCloser, error) {

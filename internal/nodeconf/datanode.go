@@ -24,19 +24,6 @@ var dataNodeKeys = []string{
 	"dfs.datanode.socket.write.timeout", "dfs.datanode.socket.reuse.keepalive", "dfs.client.socket-timeout",
 }
 
-// DataNodeKeys gives the table's lines of the keys that a datanode reads.
-func DataNodeKeys() []hadoopconf.Key {
-	var out []hadoopconf.Key
-	for _, name := range dataNodeKeys {
-		for _, k := range hadoopconf.Keys {
-			if k.Name == name {
-				out = append(out, k)
-			}
-		}
-	}
-	return out
-}
-
 // DataNode turns Hadoop's keys into a datanode's configuration. With no nameNodes it takes
 // those that are configured.
 func DataNode(conf *hadoopconf.Conf, nameNodes []string) (datanode.Config, error) {

@@ -2,6 +2,7 @@ package nodeconf_test
 
 import (
 	"os"
+	"regexp"
 	"testing"
 	"time"
 
@@ -50,13 +51,42 @@ func TestDataNode(t *testing.T) {
 	require.Zero(t, cfg.FailedVolumesTolerated)
 }
 
-func TestDataNodeKeysStandInTheTable(t *testing.T) {
-	seen := map[string]bool{}
-	for _, k := range nodeconf.DataNodeKeys() {
-		require.False(t, seen[k.Name], k.Name)
-		seen[k.Name] = true
+// TestKeysAreThoseThatAreRead holds that the help of both commands lists every key that
+// counts and no other.
+func TestKeysAreThoseThatAreRead(t *testing.T) {
+	for _, tc := range []struct {
+		keys  []hadoopconf.Key
+		files []string
+		more  []string // read by hadoopconf itself
+	}{
+		{nodeconf.NameNodeKeys(), []string{"namenode.go", "topology.go"}, []string{"hadoop.tmp.dir", "dfs.nameservices"}},
+		{nodeconf.DataNodeKeys(), []string{"datanode.go"}, []string{"hadoop.tmp.dir", "dfs.nameservices", "fs.defaultFS",
+			"dfs.namenode.rpc-address", "dfs.namenode.servicerpc-address", "dfs.datanode.address", "dfs.datanode.http.address", "dfs.datanode.ipc.address"}},
+	} {
+		read := map[string]bool{}
+		for _, name := range tc.more {
+			read[name] = true
+		}
+		for _, file := range tc.files {
+			text, err := os.ReadFile(file)
+			require.NoError(t, err)
+			for _, m := range regexp.MustCompile(`conf\.[A-Z]\w+\("([a-zA-Z0-9.-]+)"\)`).FindAllStringSubmatch(string(text), -1) {
+				read[m[1]] = true
+			}
+		}
+		listed := map[string]bool{}
+		for _, k := range tc.keys {
+			require.False(t, listed[k.Name], k.Name)
+			listed[k.Name] = true
+		}
+		require.Equal(t, read, listed)
 	}
-	require.True(t, seen["dfs.datanode.data.dir"] && seen["dfs.client.socket-timeout"])
+}
+
+func TestUnread(t *testing.T) {
+	conf := load(t, "dfs.namenode.name.dir.restore=false", "dfs.namenode.name.dir=/n", "dfs.datanode.data.dir.perm=755")
+	require.Equal(t, []string{"dfs.namenode.name.dir.restore"}, nodeconf.Unread(conf, "dfs.namenode."))
+	require.Equal(t, []string{"dfs.datanode.data.dir.perm"}, nodeconf.Unread(conf, "dfs.datanode."))
 }
 
 // TestOver holds that a cluster keeps what it was made with, but for keys that are set.

@@ -1,0 +1,72 @@
+package nodeconf
+
+import (
+	"slices"
+	"strings"
+
+	"redoubt/internal/hadoopconf"
+)
+
+// nameNodeKeys are the keys of the configuration that a name node reads.
+var nameNodeKeys = []string{
+	"fs.defaultFS", "hadoop.tmp.dir", "hadoop.user.group.static.mapping.overrides", "io.file.buffer.size", "fs.trash.interval",
+	"net.topology.table.file.name", "net.topology.script.file.name",
+	"dfs.nameservices", "dfs.namenode.rpc-address", "dfs.namenode.rpc-bind-host", "dfs.namenode.http-address", "dfs.namenode.http-bind-host",
+	"dfs.namenode.name.dir",
+	"dfs.namenode.fs-limits.max-component-length", "dfs.namenode.fs-limits.max-directory-items", "dfs.namenode.fs-limits.min-block-size",
+	"dfs.namenode.fs-limits.max-blocks-per-file", "dfs.namenode.fs-limits.max-xattrs-per-inode", "dfs.namenode.fs-limits.max-xattr-size",
+	"dfs.namenode.acls.enabled", "dfs.namenode.posix.acl.inheritance.enabled", "dfs.namenode.xattrs.enabled",
+	"dfs.permissions.enabled", "dfs.permissions.superusergroup", "dfs.namenode.accesstime.precision",
+	"dfs.namenode.safemode.threshold-pct", "dfs.namenode.safemode.min.datanodes", "dfs.namenode.safemode.extension",
+	"dfs.namenode.checkpoint.txns", "dfs.namenode.checkpoint.period", "dfs.namenode.num.checkpoints.retained",
+	"dfs.namenode.lease-hard-limit-sec", "dfs.ls.limit", "dfs.replication", "dfs.replication.max", "dfs.blocksize",
+	"dfs.bytes-per-checksum", "dfs.checksum.type", "dfs.client-write-packet-size",
+	"dfs.namenode.replication.min", "dfs.namenode.maintenance.replication.min", "dfs.heartbeat.interval",
+	"dfs.namenode.heartbeat.recheck-interval", "dfs.namenode.stale.datanode.interval", "dfs.namenode.avoid.read.stale.datanode",
+	"dfs.namenode.avoid.write.stale.datanode", "dfs.namenode.write.stale.datanode.ratio", "dfs.blockreport.intervalMsec",
+	"dfs.namenode.redundancy.interval.seconds", "dfs.namenode.redundancy.considerLoad", "dfs.namenode.redundancy.considerLoad.factor",
+	"dfs.namenode.block-placement.min-blocks-for.write", "dfs.namenode.replication.work.multiplier.per.iteration",
+	"dfs.namenode.replication.max-streams", "dfs.namenode.replication.max-streams-hard-limit",
+	"dfs.namenode.reconstruction.pending.timeout-sec", "dfs.block.invalidate.limit", "dfs.namenode.decommission.interval",
+	"dfs.hosts", "dfs.hosts.exclude",
+}
+
+// loopback holds the keys whose default is not HDFS's every interface.
+var loopback = map[string]string{
+	"dfs.namenode.http-address": "127.0.0.1:9870",
+	"dfs.datanode.address":      "127.0.0.1:9866",
+	"dfs.datanode.http.address": "127.0.0.1:9864",
+	"dfs.datanode.ipc.address":  "127.0.0.1:9867",
+}
+
+// NameNodeKeys gives the table's lines of the keys that a name node reads, with the
+// defaults that count here.
+func NameNodeKeys() []hadoopconf.Key { return lines(nameNodeKeys) }
+
+// DataNodeKeys gives the same for a datanode.
+func DataNodeKeys() []hadoopconf.Key { return lines(dataNodeKeys) }
+
+func lines(names []string) (out []hadoopconf.Key) {
+	for _, k := range hadoopconf.Keys {
+		if !slices.Contains(names, k.Name) {
+			continue
+		}
+		if addr, ok := loopback[k.Name]; ok {
+			k.Default = addr
+		}
+		out = append(out, k)
+	}
+	return out
+}
+
+// Unread gives the keys below prefix that HDFS has and somebody set, but that change
+// nothing here.
+func Unread(conf *hadoopconf.Conf, prefix string) (names []string) {
+	for _, k := range hadoopconf.Keys {
+		read := slices.Contains(nameNodeKeys, k.Name) || slices.Contains(dataNodeKeys, k.Name)
+		if strings.HasPrefix(k.Name, prefix) && !read && conf.IsSet(k.Name) {
+			names = append(names, k.Name)
+		}
+	}
+	return names
+}
