@@ -105,7 +105,8 @@ func (r *request) listing(path, after string, located bool) (*dfs.Listing, error
 		}
 		return &dfs.Listing{Entries: []dfs.ListEntry{e}}, nil
 	}
-	page, remaining := r.n.ns.List(nil, ino.ID, after, r.n.cfg.Files.ListLimit)
+	page, remaining := r.n.ns.List(r.page[:0], ino.ID, after, r.n.cfg.Files.ListLimit)
+	r.page = page
 	l := &dfs.Listing{Entries: make([]dfs.ListEntry, 0, len(page)), Remaining: remaining}
 	budget := r.n.cfg.Files.ListLimit // of locations in one answer
 	for i := range page {

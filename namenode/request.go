@@ -18,6 +18,7 @@ type request struct {
 	who    identity
 	now    time.Time
 	names  []string
+	page   []dfs.FileStatus
 	walk   namespace.Walk
 	second namespace.Walk // of calls with two paths
 }
