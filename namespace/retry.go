@@ -148,11 +148,7 @@ func (s *State) answer(e *retryEntry) any {
 	case KindRename:
 		return &Renamed{OK: e.ok}
 	case KindTruncate:
-		r := &Truncated{Done: e.ok, Stamp: dfs.GenStamp(e.extra)}
-		if last, ok := s.LastBlock(id); ok {
-			r.Last = last.Block
-		}
-		return r
+		return &Truncated{Done: e.ok, File: id}
 	case KindSetAttr:
 		return &AttrChange{OK: e.ok}
 	case KindAddBlock:
