@@ -11,7 +11,7 @@ const Separator = "/"
 // Components checks an absolute path as a name node gets it and splits it into its
 // components, none for the root. Repeated and trailing slashes are dropped, as HDFS
 // does. It returns an InvalidPath error for a relative path, "." and ".." components,
-// and names that hold a colon-free slash, NUL or invalid UTF-8.
+// and names that hold a colon, NUL or invalid UTF-8.
 //
 // The components share memory with path.
 func Components(path string) ([]string, error) {

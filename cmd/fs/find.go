@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 )
 
@@ -102,14 +101,15 @@ func matching(pattern string, fold bool) (finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	if re == nil {
-		re = regexp.MustCompile("^" + regexp.QuoteMeta(unescapeGlob(pattern)) + "$")
+	matches := func(name string) bool { return name == unescapeGlob(pattern) }
+	if re != nil {
+		matches = re.MatchString
 	}
 	return func(it *item) (bool, error) {
 		name := baseName(it.path)
 		if fold {
 			name = strings.ToLower(name)
 		}
-		return re.MatchString(name), nil
+		return matches(name), nil
 	}, nil
 }
