@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"redoubt/journal"
 	"redoubt/namenode"
@@ -46,7 +47,8 @@ func newMetrics(nn *namenode.NameNode, reg prometheus.Registerer) (*metrics, err
 		}, []string{"protocol", "method"}),
 	}
 	m.methods.Store(&map[method]*methodMetrics{})
-	for _, c := range []prometheus.Collector{m.calls, m.failures, &stateCollector{nn}} {
+	for _, c := range []prometheus.Collector{m.calls, m.failures, &stateCollector{nn},
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("nameserver: metrics: %w", err)
 		}
@@ -99,8 +101,11 @@ var (
 	descTx         = desc("last_txid", "Last transaction that is durable and applied.")
 	descTxns       = desc("journal_transactions_total", "Transactions committed.")
 	descBatches    = desc("journal_batches_total", "Batches committed, each with one sync per name directory.")
+	descBatchBytes = desc("journal_bytes_total", "Bytes of those batches, in one name directory.")
 	descSync       = desc("journal_sync_seconds", "Time to write and sync a batch to all name directories.")
 	descCommit     = desc("commit_seconds", "Time from a change's proposal until it is durable and applied: queue, sync and turn.")
+	descImages     = desc("checkpoints_total", "Checkpoints written.")
+	descStuck      = desc("checkpoint_failing", "1 while the last attempt at a checkpoint failed.")
 	descCheckpoint = desc("checkpoint_seconds", "Duration of the last checkpoint.")
 	descImage      = desc("checkpoint_bytes", "Size of the last image.")
 	descDir        = desc("name_directory_up", "1 while a name directory is written, 0 once it has failed.", "dir")
@@ -112,7 +117,7 @@ var (
 )
 
 func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descTx, descTxns, descBatches, descSync, descCommit, descCheckpoint, descImage, descDir, descObjects, descSafeMode, descNodes, descBlocks, descBytes} {
+	for _, d := range []*prometheus.Desc{descTx, descTxns, descBatches, descBatchBytes, descSync, descCommit, descImages, descStuck, descCheckpoint, descImage, descDir, descObjects, descSafeMode, descNodes, descBlocks, descBytes} {
 		ch <- d
 	}
 }
@@ -153,6 +158,13 @@ func (c *stateCollector) journal(ch chan<- prometheus.Metric, gauge func(*promet
 	gauge(descTx, float64(s.LastTx))
 	ch <- prometheus.MustNewConstMetric(descTxns, prometheus.CounterValue, float64(s.Txns))
 	ch <- prometheus.MustNewConstMetric(descBatches, prometheus.CounterValue, float64(s.Batches))
+	ch <- prometheus.MustNewConstMetric(descBatchBytes, prometheus.CounterValue, float64(s.BatchBytes))
+	ch <- prometheus.MustNewConstMetric(descImages, prometheus.CounterValue, float64(s.Checkpoints))
+	stuck := 0.0
+	if s.CheckpointErr != "" {
+		stuck = 1
+	}
+	gauge(descStuck, stuck)
 	ch <- histogram(descSync, s.SyncTime)
 	ch <- histogram(descCommit, c.nn.CommitTime())
 	gauge(descCheckpoint, s.Checkpoint.Duration.Seconds())

@@ -2,6 +2,7 @@ package nameserver
 
 import (
 	"net/http"
+	"strings"
 
 	"redoubt/namenode"
 	"redoubt/web"
@@ -15,16 +16,22 @@ func (s *Server) handler(cfg Config) http.Handler {
 	})
 }
 
-// health is good while the name node serves, with a note while safe mode is on, and bad
-// once its journal has failed.
+// health is good while the name node serves, with a note while safe mode is on or a name
+// directory is out, and bad once its journal has failed.
 func (s *Server) health() (string, error) {
 	if err := s.nn.Err(); err != nil {
 		return "", err
 	}
+	var notes []string
 	if why := s.nn.SafeModeText(); why != "" {
-		return "safe mode is on: " + why, nil
+		notes = append(notes, "safe mode is on: "+why)
 	}
-	return "", nil
+	for _, d := range s.nn.Journal().Dirs {
+		if !d.Alive {
+			notes = append(notes, "name directory "+d.Dir+" is out: "+d.Err)
+		}
+	}
+	return strings.Join(notes, "\n"), nil
 }
 
 // beans are the attributes of HDFS's name node that scripts poll.
