@@ -158,11 +158,16 @@ func (n *NameNode) Append(ctx context.Context, c *dfs.Caller, path, holder strin
 		return nil, nil, errAnswer("append")
 	}
 	n.leases.touch(holder, r.now)
-	if a.Last == nil {
-		return nil, &a.Status, nil
-	}
 	n.state.RLock()
 	defer n.state.RUnlock()
+	if a.Last == nil {
+		last, ok := n.ns.LastBlock(a.Status.ID)
+		if flags&dfs.CreateFlagNewBlock == 0 || !ok {
+			return nil, &a.Status, nil
+		}
+		// It is not written any more: the writer only needs it as the one before its first.
+		return &dfs.LocatedBlock{Block: last.Block, PoolID: n.cluster.PoolID, Offset: last.Offset}, &a.Status, nil
+	}
 	// A retried answer may be old: only a block that is still being written is reopened.
 	if b, ok := n.ns.Block(a.Last.ID); ok && b.State == namespace.BlockUnderConstruction {
 		n.blocks.Reopened(r.now, b.Block)
@@ -172,7 +177,8 @@ func (n *NameNode) Append(ctx context.Context, c *dfs.Caller, path, holder strin
 	return &lb, &a.Status, nil
 }
 
-// Truncate shortens a file; false when a block has to be cut by its datanodes first.
+// Truncate shortens a file; false when a block has to be cut by its datanodes first. The
+// name node holds the file meanwhile, so that it sees to it that the cut comes to an end.
 func (n *NameNode) Truncate(ctx context.Context, c *dfs.Caller, path string, length int64, holder string) (bool, error) {
 	if length < 0 {
 		return false, &dfs.Error{Kind: dfs.IllegalArgument, Path: path, Msg: "Cannot truncate to a negative file size: " + strconv.FormatInt(length, 10) + "."}
@@ -193,7 +199,7 @@ func (n *NameNode) Truncate(ctx context.Context, c *dfs.Caller, path string, len
 		if f.UnderConstruction {
 			return nil, nil, r.takeOver(f, path, "TRUNCATE_FILE", holder)
 		}
-		return &namespace.Truncate{Head: r.headOnce(r.auth(&r.walk, len(r.walk.Chain))), File: f.ID, Length: length, Holder: holder, Machine: r.machine()}, nil, nil
+		return &namespace.Truncate{Head: r.headOnce(r.auth(&r.walk, len(r.walk.Chain))), File: f.ID, Length: length, Holder: recoveryHolder, Machine: r.machine()}, nil, nil
 	})
 	r.auditNew(err, "truncate", path)
 	if err != nil {
@@ -204,7 +210,7 @@ func (n *NameNode) Truncate(ctx context.Context, c *dfs.Caller, path string, len
 		return false, errAnswer("truncate")
 	}
 	n.removed(r, t.Removed)
-	if !t.Done {
+	if !t.Done && t.Stamp != 0 { // else asked again: the recovery has been ordered
 		n.startRecovery(t.Last, t.Stamp, t.NewLength)
 	}
 	return t.Done, nil

@@ -206,10 +206,17 @@ func TestAppend(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, done)
 
-	// NEW_BLOCK gives no block to go on with; nor does a last block that is full.
+	// NEW_BLOCK gives the block that the first new one follows, without datanodes: addBlock
+	// is to name it. A last block that is full is not given.
 	lb, _, err = r.Append(ctx, by("root"), "/f", "w4", dfs.CreateFlagAppend|dfs.CreateFlagNewBlock)
 	require.NoError(t, err)
-	require.Nil(t, lb)
+	require.Equal(t, next.ID, lb.ID)
+	require.Empty(t, lb.Locs)
+	more := r.received(r.addBlock("/f", "w4", &lb.Block), 50)
+	done, err = r.Complete(ctx, by("root"), "/f", "w4", &more, 0)
+	require.NoError(t, err)
+	require.True(t, done)
+	require.Equal(t, int64(1<<20+200), r.stat("/f").Length)
 	r.write("/full", 1<<20)
 	lb, _, err = r.Append(ctx, by("root"), "/full", "w5", 0)
 	require.NoError(t, err)
