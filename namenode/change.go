@@ -47,6 +47,9 @@ func (n *NameNode) prepare(r *request, what, path string, prepare preparer) (nam
 	if err := n.safe.check(what, path, r.now); err != nil {
 		return nil, nil, err
 	}
+	if path == "/"+reservedName && what != "create directory" {
+		return nil, nil, &dfs.Error{Kind: dfs.InvalidPath, Path: path, Msg: "Invalid path name " + path}
+	}
 	op, answer, err := prepare(r)
 	if op == nil || err != nil {
 		return nil, answer, err

@@ -31,13 +31,13 @@ func (n *NameNode) FsStats() dfs.FsStats {
 	}
 }
 
-// administer starts a call that only the superuser may make.
+// administer starts a call that only the superuser may make; cmd is HDFS's name for it.
 func (n *NameNode) administer(c *dfs.Caller, cmd string) (*request, error) {
 	r, err := n.begin(c)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.superuser(); err != nil {
+	if err := r.superuser(cmd); err != nil {
 		r.audit(err, cmd, "", "", nil)
 		n.end(r)
 		return nil, err
@@ -80,26 +80,21 @@ func (n *NameNode) SetSafeMode(ctx context.Context, c *dfs.Caller, action dfs.Sa
 	if action == dfs.SafeModeGet {
 		return n.safe.isOn(), nil
 	}
-	r, err := n.administer(c, "setSafeMode")
+	cmd := map[dfs.SafeModeAction]string{dfs.SafeModeEnter: "safemode_enter", dfs.SafeModeLeave: "safemode_leave", dfs.SafeModeForceExit: "safemode_force_exit"}[action]
+	if cmd == "" {
+		return false, dfs.Errorf(dfs.IllegalArgument, "unexpected safe mode action %d", action)
+	}
+	r, err := n.administer(c, cmd)
 	if err != nil {
 		return false, err
 	}
 	defer n.end(r)
-	cmd := ""
-	switch action {
-	case dfs.SafeModeEnter:
-		cmd = "safemode_enter"
+	if action == dfs.SafeModeEnter {
 		n.safe.enter()
 		n.blocks.SetPaused(true)
 		n.log.Warn("safe mode is on: entered by hand", "user", r.who.user)
-	case dfs.SafeModeLeave, dfs.SafeModeForceExit:
-		cmd = "safemode_leave"
-		if action == dfs.SafeModeForceExit {
-			cmd = "safemode_force_exit"
-		}
+	} else {
 		n.leaveSafeMode(r)
-	default:
-		return false, dfs.Errorf(dfs.IllegalArgument, "unexpected safe mode action %d", action)
 	}
 	r.audit(nil, cmd, "", "", nil)
 	return n.safe.isOn(), nil
@@ -151,8 +146,8 @@ func (n *NameNode) RollEdits(ctx context.Context, c *dfs.Caller) (dfs.TxID, erro
 		return 0, err
 	}
 	defer n.end(r)
-	if err := n.safe.check("roll the edit log", "", r.now); err != nil {
-		return 0, err
+	if n.safe.isOn() {
+		return 0, &dfs.Error{Kind: dfs.SafeMode, Msg: "Log not rolled. Name node is in safe mode.\n" + n.safe.explain(r.now)}
 	}
 	txid, err := n.journal.Roll(ctx)
 	r.audit(err, "rollEditLog", "", "", nil)
@@ -260,13 +255,9 @@ func (n *NameNode) CorruptFiles(c *dfs.Caller, path, cookie string) (paths []str
 // Groups gives the groups that a user is taken to be in.
 func (n *NameNode) Groups(user string) ([]string, error) { return n.groups.lookup(user, n.clock()) }
 
-// RefreshGroups forgets what is cached about users' groups.
-func (n *NameNode) RefreshGroups(c *dfs.Caller) error {
-	r, err := n.administer(c, "refreshUserToGroupsMappings")
-	if err != nil {
-		return err
-	}
-	n.end(r)
+// RefreshGroups forgets what is cached about users' groups. Anybody may ask for that, as
+// in HDFS when it authorizes no protocols.
+func (n *NameNode) RefreshGroups(*dfs.Caller) error {
 	n.groups.forget()
 	return nil
 }

@@ -85,7 +85,7 @@ func TestSafeModeByHand(t *testing.T) {
 	r := newRig(t, 3)
 	r.write("/f", 10)
 	_, err := r.SetSafeMode(ctx, by("bob"), dfs.SafeModeEnter)
-	kindAndText(t, err, dfs.Permission, "Access denied for user bob. Superuser privilege is required")
+	kindAndText(t, err, dfs.Permission, "Access denied for user bob. Superuser privilege is required for operation safemode_enter")
 	_, err = r.SaveNamespace(ctx, by("root"), 0, 0)
 	kindAndText(t, err, dfs.Other, "Safe mode should be turned ON in order to create namespace image.")
 	on, err := r.SetSafeMode(ctx, by("root"), dfs.SafeModeEnter)

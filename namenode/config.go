@@ -38,6 +38,7 @@ type Config struct {
 	ReportInterval time.Duration // dfs.blockreport.intervalMsec, 6 h
 	Log            *slog.Logger  // discards
 	Audit          io.Writer     // one line per operation; nil: none
+	LogDir         string        // where metaSave puts its reports, hadoop.log.dir; the first name directory
 	// OnFailure is called once, from a goroutine of its own, when the journal has failed
 	// for good. The name node answers no change any more; the process should end.
 	OnFailure func(error)
@@ -114,6 +115,9 @@ func (c Config) withDefaults() Config {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	orDefault(&c.Supergroup, "supergroup")
+	if c.LogDir == "" && len(c.NameDirs) > 0 {
+		c.LogDir = c.NameDirs[0]
+	}
 	orDefault(&c.GroupsTTL, 300*time.Second)
 	f := &c.Files
 	orDefault(&f.Defaults.BlockSize, int64(dfs.DefaultBlockSize))

@@ -31,6 +31,9 @@ func (n *NameNode) Register(ctx context.Context, req *control.RegisterRequest) (
 	if addr := control.CallerAddr(ctx); addr.IsValid() && node.IP == "" {
 		node.IP = addr.Unmap().String()
 	}
+	if node.Host == "" {
+		node.Host = node.IP
+	}
 	admin, err := n.admit(node)
 	if err != nil {
 		return nil, err

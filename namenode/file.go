@@ -74,6 +74,9 @@ func (r *request) prepareCreate(req *dfs.CreateRequest, policy uint8) (namespace
 		return nil, nil, err
 	}
 	w := &r.walk
+	if len(w.Names) > 0 && w.Names[0] == reservedName {
+		return nil, nil, &dfs.Error{Kind: dfs.InvalidPath, Path: req.Path, Msg: "Invalid path name " + req.Path}
+	}
 	op := &namespace.Create{
 		Mode: req.Mode & dfs.ModeMask &^ dfs.Sticky, Unmasked: req.Unmasked & dfs.ModeMask &^ dfs.Sticky, HasUnmasked: req.HasUnmasked && !r.n.cfg.Attrs.MaskInherited,
 		Owner: r.who.user, Holder: req.Holder, Machine: r.machine(), Flags: req.Flags, CreateParent: req.CreateParent,
@@ -122,7 +125,7 @@ func (r *request) mayReplace(old *namespace.Inode, req *dfs.CreateRequest) error
 }
 
 // Append reopens a file for the caller's holder. The block to go on with is nil when the
-// last one is full, there is none, or a new one was asked for.
+// last one is full or there is none; one without datanodes is not to be gone on with.
 func (n *NameNode) Append(ctx context.Context, c *dfs.Caller, path, holder string, flags uint32) (*dfs.LocatedBlock, *dfs.FileStatus, error) {
 	r, err := n.begin(c)
 	if err != nil {
@@ -197,6 +200,9 @@ func (n *NameNode) Truncate(ctx context.Context, c *dfs.Caller, path string, len
 			return nil, nil, err
 		}
 		if f.UnderConstruction {
+			if open, ok := n.ns.OpenFile(f.ID); ok && open.Truncate == length {
+				return nil, &namespace.Truncated{}, nil // it is being cut to this length already
+			}
 			return nil, nil, r.takeOver(f, path, "TRUNCATE_FILE", holder)
 		}
 		return &namespace.Truncate{Head: r.headOnce(r.auth(&r.walk, len(r.walk.Chain))), File: f.ID, Length: length, Holder: recoveryHolder, Machine: r.machine()}, nil, nil

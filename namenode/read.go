@@ -36,6 +36,10 @@ func (r *request) status(path string, st *dfs.FileStatus) (found bool, err error
 	}
 	ino := target(&r.walk)
 	if ino == nil {
+		if isReserved(r.walk.Names) {
+			*st = reservedStatus()
+			return true, nil
+		}
 		return false, nil
 	}
 	*st = r.n.ns.Status(ino)
@@ -60,7 +64,7 @@ func (n *NameNode) LocatedFileInfo(c *dfs.Caller, path string) (*dfs.ListEntry, 
 	if err != nil || !found {
 		return nil, err
 	}
-	if ino := target(&r.walk); ino.IsFile() {
+	if ino := target(&r.walk); ino != nil && ino.IsFile() {
 		e.Blocks = r.located(ino, 0, 1<<62)
 	}
 	return e, nil
@@ -96,6 +100,9 @@ func (r *request) listing(path, after string, located bool) (*dfs.Listing, error
 		return nil, err
 	}
 	if ino == nil {
+		if isReserved(r.walk.Names) {
+			return r.reservedListing(after), nil
+		}
 		return nil, nil
 	}
 	if !ino.IsDir() {

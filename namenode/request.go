@@ -61,13 +61,13 @@ func (n *NameNode) isSuperuser(who *identity) bool {
 	return who.user == n.cfg.Superuser || slices.Contains(who.groups, n.cfg.Supergroup)
 }
 
-// superuser refuses everybody else.
-func (r *request) superuser() error {
+// superuser refuses everybody else. HDFS's name of the operation stands in the text.
+func (r *request) superuser(op string) error {
 	if r.who.super {
 		return nil
 	}
 	return &dfs.Error{Kind: dfs.Permission,
-		Msg: "Access denied for user " + r.who.user + ". Superuser privilege is required"}
+		Msg: "Access denied for user " + r.who.user + ". Superuser privilege is required for operation " + op}
 }
 
 func (r *request) ms() int64 { return r.now.UnixMilli() }
@@ -79,6 +79,11 @@ func (r *request) resolve(w *namespace.Walk, path string) error {
 		return err
 	}
 	r.names = names
+	if len(names) > 1 && names[0] == reservedName {
+		if names, err = r.reserved(names, path); err != nil {
+			return err
+		}
+	}
 	return r.n.ns.Resolve(w, names)
 }
 

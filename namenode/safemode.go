@@ -99,12 +99,16 @@ func (s *safeMode) leave() {
 	s.storeLocked()
 }
 
-// check refuses an operation while safe mode is on. What names it: "create file /x".
+// check refuses an operation while safe mode is on. What names it: "delete /x". HDFS
+// leaves out the blank of "create file/x" and "append to file/x", and some look for that.
 func (s *safeMode) check(what string, path string, now time.Time) error {
 	if !s.on.Load() {
 		return nil
 	}
-	if path != "" {
+	switch {
+	case what == "create file" || what == "append to file":
+		what += path
+	case path != "":
 		what += " " + path
 	}
 	return &dfs.Error{Kind: dfs.SafeMode, Path: path,

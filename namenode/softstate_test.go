@@ -46,7 +46,7 @@ func TestSafeMode(t *testing.T) {
 	require.False(t, s.update(blockCounts{safe: 0, total: 10, live: 0}, at(0)))
 	err := s.check("create file", "/x", at(0))
 	require.True(t, dfs.Is(err, dfs.SafeMode))
-	require.Equal(t, "Cannot create file /x. Name node is in safe mode.\n0 of 10 blocks are reported, 9 are needed (threshold 0.9990). "+
+	require.Equal(t, "Cannot create file/x. Name node is in safe mode.\n0 of 10 blocks are reported, 9 are needed (threshold 0.9990). "+
 		"0 datanodes are live, 2 are needed. It ends by itself once that is reached.", err.Error())
 
 	require.False(t, s.update(blockCounts{safe: 9, total: 10, live: 1}, at(1)), "one datanode is missing")

@@ -252,19 +252,19 @@ const (
 // SetQuota limits a directory's inodes and bytes. The largest int64 keeps a limit and -1
 // takes it away.
 func (n *NameNode) SetQuota(ctx context.Context, c *dfs.Caller, path string, nsQuota, dsQuota int64, typ dfs.StorageType) error {
-	bad := func(q int64) bool { return q <= 0 && q != quotaClear }
-	if bad(nsQuota) || bad(dsQuota) {
+	if nsQuota <= 0 && nsQuota != quotaClear || dsQuota < quotaClear {
 		return &dfs.Error{Kind: dfs.RuntimeIllegal, Path: path, Msg: "Invalid values for quota : " + strconv.FormatInt(nsQuota, 10) + " and " + strconv.FormatInt(dsQuota, 10)}
+	}
+	cmd := quotaCommand(nsQuota, dsQuota)
+	if err := n.CheckSuperuser(c, cmd); err != nil {
+		return err
 	}
 	if typ != 0 {
 		return &dfs.Error{Kind: dfs.Unsupported, Path: path, Msg: "Quotas by storage type are not supported"}
 	}
-	_, err := n.setAttr(ctx, c, "setQuota", "set quota on", path, permit{}, func(r *request, ino *namespace.Inode, op *namespace.SetAttr) error {
-		if err := r.superuser(); err != nil {
-			return err
-		}
+	_, err := n.setAttr(ctx, c, cmd, "set quota on", path, permit{}, func(r *request, ino *namespace.Inode, op *namespace.SetAttr) error {
 		if !ino.IsDir() {
-			return &dfs.Error{Kind: dfs.NotFound, Path: path, Msg: "Cannot set quota on a file: " + path}
+			return &dfs.Error{Kind: dfs.NotDirectory, Path: path, Msg: "`" + path + "': Is not a directory"}
 		}
 		if nsQuota != quotaKeep {
 			op.Mask, op.NSQuota = op.Mask|namespace.AttrNSQuota, nsQuota
@@ -274,7 +274,23 @@ func (n *NameNode) SetQuota(ctx context.Context, c *dfs.Caller, path string, nsQ
 		}
 		return nil
 	})
+	if dfs.Is(err, dfs.NotFound) {
+		err = &dfs.Error{Kind: dfs.NotFound, Path: path, Msg: "Directory does not exist: " + path}
+	}
 	return err
+}
+
+// quotaCommand is HDFS's name for a change of quotas.
+func quotaCommand(nsQuota, dsQuota int64) string {
+	switch {
+	case nsQuota == quotaClear && dsQuota == quotaKeep:
+		return "clearQuota"
+	case nsQuota == quotaKeep && dsQuota == quotaClear:
+		return "clearSpaceQuota"
+	case nsQuota == quotaKeep:
+		return "setSpaceQuota"
+	}
+	return "setQuota"
 }
 
 // setAttr changes attributes of a path that must exist. fill says which; none changed is

@@ -3,6 +3,7 @@ package nodeconf
 import (
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"time"
 
@@ -34,7 +35,7 @@ func DataNode(conf *hadoopconf.Conf, nameNodes []string) (datanode.Config, error
 			Transfer: address(conf, "dfs.datanode.address", "127.0.0.1:9866"),
 			IPC:      address(conf, "dfs.datanode.ipc.address", "127.0.0.1:9867"),
 			HTTP:     address(conf, "dfs.datanode.http.address", "127.0.0.1:9864"),
-			Host:     conf.String("dfs.datanode.hostname"),
+			Host:     hostname(conf),
 		},
 		Timeouts: datanode.Timeouts{
 			Read:      conf.Duration("dfs.client.socket-timeout") + 15*time.Second,
@@ -82,6 +83,18 @@ func DataNode(conf *hadoopconf.Conf, nameNodes []string) (datanode.Config, error
 		cfg.NameNodes[i] = hadoopconf.WithPort(a, hadoopconf.DefaultRPCPort)
 	}
 	return cfg, err
+}
+
+// hostname is what a datanode calls itself: dfs.datanode.hostname, else the machine's name.
+func hostname(conf *hadoopconf.Conf) string {
+	if name := conf.String("dfs.datanode.hostname"); name != "" {
+		return name
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return "" // the name node takes the address instead
+	}
+	return name
 }
 
 // address is a listening address: loopback unless somebody set the key.

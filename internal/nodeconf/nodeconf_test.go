@@ -31,7 +31,9 @@ func TestDataNode(t *testing.T) {
 	}
 	cfg := read()
 	require.Equal(t, []string{"127.0.0.1:8020"}, cfg.NameNodes)
-	require.Equal(t, datanode.Addresses{Transfer: "127.0.0.1:9866", IPC: "127.0.0.1:9867", HTTP: "127.0.0.1:9864"}, cfg.Listen)
+	host, err := os.Hostname()
+	require.NoError(t, err)
+	require.Equal(t, datanode.Addresses{Transfer: "127.0.0.1:9866", IPC: "127.0.0.1:9867", HTTP: "127.0.0.1:9864", Host: host}, cfg.Listen)
 	require.Zero(t, cfg.Timeouts.Heartbeat, "the name node says")
 	require.Equal(t, 4096, cfg.Limits.Streams)
 

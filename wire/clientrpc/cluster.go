@@ -182,7 +182,11 @@ func (s *server) rollEdits(c *hadooprpc.Call, _ *hdfspb.Empty) (hadooprpc.Marsha
 
 // restoreFailedStorage is always on: a name directory that came back is used again.
 func (s *server) restoreFailedStorage(c *hadooprpc.Call, r *hdfspb.PathRequest) (hadooprpc.Marshaler, error) {
-	if err := s.superuser(c, "restoreFailedStorage"); err != nil {
+	op := map[string]string{"true": "enableRestoreFailedStorage", "false": "disableRestoreFailedStorage"}[r.GetSrc()]
+	if op == "" {
+		op = "checkRestoreFailedStorage"
+	}
+	if err := s.superuser(c, op); err != nil {
 		return nil, err
 	}
 	if r.GetSrc() == "false" {
@@ -201,15 +205,19 @@ func (s *server) finalizeUpgrade(c *hadooprpc.Call, _ *hdfspb.Empty) (hadooprpc.
 	return empty, s.superuser(c, "finalizeUpgrade")
 }
 
-func (s *server) upgradeStatus(c *hadooprpc.Call, _ *hdfspb.Empty) (hadooprpc.Marshaler, error) {
+func (s *server) upgradeStatus(*hadooprpc.Call, *hdfspb.Empty) (hadooprpc.Marshaler, error) {
 	finalized := true
-	return &hdfspb.BoolResponse{Result: &finalized}, s.superuser(c, "upgradeStatus")
+	return &hdfspb.BoolResponse{Result: &finalized}, nil
 }
 
 // rollingUpgrade knows of none under way; to start one is refused.
 func (s *server) rollingUpgrade(c *hadooprpc.Call, r *hdfspb.RollingUpgradeRequest) (hadooprpc.Marshaler, error) {
-	const start = 2
-	if err := s.superuser(c, "rollingUpgrade"); err != nil {
+	const start, finalize = 2, 3
+	op := map[uint32]string{start: "startRollingUpgrade", finalize: "finalizeRollingUpgrade"}[r.GetAction()]
+	if op == "" {
+		op = "queryRollingUpgrade"
+	}
+	if err := s.superuser(c, op); err != nil {
 		return nil, err
 	}
 	if r.GetAction() == start {

@@ -18,7 +18,7 @@ func featureMethods() methods {
 		"cancelDelegationToken": always(errNoToken),
 		"getDataEncryptionKey":  nothing, // transfers are not encrypted
 
-		"allowSnapshot":                always(dfs.Errorf(dfs.Snapshot, "Snapshots are not supported")),
+		"allowSnapshot":                inline((*server).allowSnapshot),
 		"disallowSnapshot":             inline((*server).disallowSnapshot),
 		"createSnapshot":               inline((*server).createSnapshot),
 		"deleteSnapshot":               inline((*server).deleteSnapshot),
@@ -93,6 +93,16 @@ func (s *server) directory(c *hadooprpc.Call, path string) error {
 		err = dfs.Errorf(dfs.NotDirectory, "`%s': Is not a directory", path)
 	}
 	return err
+}
+
+func (s *server) allowSnapshot(c *hadooprpc.Call, r *hdfspb.PathRequest) (hadooprpc.Marshaler, error) {
+	if err := s.superuser(c, "allowSnapshot"); err != nil {
+		return nil, err
+	}
+	if err := s.directory(c, r.GetSrc()); err != nil {
+		return nil, err
+	}
+	return nil, dfs.Errorf(dfs.Snapshot, "Snapshots are not supported")
 }
 
 // disallowSnapshot does nothing to a directory that is not snapshottable, as HDFS.

@@ -199,7 +199,7 @@ var featureRows = []row{
 	{"renewDelegationToken", `token:{identifier:"" password:"" kind:"" service:""}`, "", "org.apache.hadoop.security.token.SecretManager$InvalidToken: no delegation tokens are issued under simple authentication"},
 	{"cancelDelegationToken", `token:{identifier:"" password:"" kind:"" service:""}`, "", "org.apache.hadoop.security.token.SecretManager$InvalidToken: no delegation tokens are issued under simple authentication"},
 	{"getDataEncryptionKey", ``, "", ``},
-	{"allowSnapshot", `src:"/d"`, "", snap + "Snapshots are not supported"},
+	{"allowSnapshot", `src:"/d"`, "FileInfo /d true", snap + "Snapshots are not supported"},
 	{"disallowSnapshot", `src:"/d"`, "FileInfo /d true", ``},
 	{"createSnapshot", `snapshotRoot:"/d"`, "FileInfo /d true", snap + "Directory is not a snapshottable directory: /d"},
 	{"createSnapshot", `snapshotRoot:"/nix"`, "FileInfo /nix true", fnf + "Directory does not exist: /nix"},
@@ -400,7 +400,8 @@ func TestSuperuserOnly(t *testing.T) {
 		{pb.ClientProtocol, "setBalancerBandwidth", &pb.SetBalancerBandwidthRequest{Bandwidth: proto.Int64(1)}},
 		{pb.ClientProtocol, "getCurrentEditLogTxid", &pb.Empty{}},
 		{pb.NamenodeProtocol, "versionRequest", &pb.Empty{}},
-		{pb.RefreshUserMappingsProtocol, "refreshUserToGroupsMappings", &pb.Empty{}},
+		{pb.ClientProtocol, "allowSnapshot", &pb.PathRequest{Src: proto.String("/")}},
+		{pb.ClientProtocol, "rollingUpgrade", &pb.RollingUpgradeRequest{Action: proto.Uint32(1)}},
 	} {
 		err := c.Call(context.Background(), hadooprpc.Target{Protocol: r.protocol, Version: 1, Method: r.method}, r.req, &pb.Empty{})
 		var re *hadooprpc.RemoteError

@@ -250,7 +250,10 @@ func (s *server) contentSummary(c *hadooprpc.Call, r *hdfspb.PathRequest) (hadoo
 	if err != nil {
 		return nil, err
 	}
-	none, noPolicy := uint64(0), ""
+	none, policy := uint64(0), ""
+	if sum.Directories == 0 {
+		policy = "Replicated" // what HDFS says of a file; of a directory nothing
+	}
 	return &hdfspb.GetContentSummaryResponse{Summary: &hdfspb.ContentSummary{
 		Length:                 u64(sum.Length),
 		FileCount:              u64(sum.Files),
@@ -262,7 +265,7 @@ func (s *server) contentSummary(c *hadooprpc.Call, r *hdfspb.PathRequest) (hadoo
 		SnapshotFileCount:      &none,
 		SnapshotDirectoryCount: &none,
 		SnapshotSpaceConsumed:  &none,
-		ErasureCodingPolicy:    &noPolicy,
+		ErasureCodingPolicy:    &policy,
 	}}, nil
 }
 

@@ -53,7 +53,8 @@ type Writer interface {
 // FileWriter is the life of a file that is open for writing.
 type FileWriter interface {
 	Create(ctx context.Context, c *dfs.Caller, req *dfs.CreateRequest) (*dfs.FileStatus, error)
-	// Append reopens a file. The block is nil when the last one is full or there is none.
+	// Append reopens a file. The block is nil when the last one is full or there is none;
+	// for a new block it is the last one, without datanodes.
 	Append(ctx context.Context, c *dfs.Caller, path, holder string, flags uint32) (*dfs.LocatedBlock, *dfs.FileStatus, error)
 	AddBlock(ctx context.Context, c *dfs.Caller, req *dfs.AddBlockRequest) (*dfs.LocatedBlock, error)
 	AbandonBlock(ctx context.Context, c *dfs.Caller, b dfs.Block, path, holder string, file dfs.InodeID) error
