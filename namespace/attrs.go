@@ -31,11 +31,9 @@ func (s *State) checkSetAttr(o *SetAttr) (uint32, error) {
 		return 0, dfs.Errorf(dfs.Other, "too many different user and group names")
 	case o.Mask&(AttrNSQuota|AttrDSQuota) != 0 && !in.isDir():
 		path := s.pathOf(i)
-		return 0, &dfs.Error{Kind: dfs.NotFound, Path: path, Msg: "Directory does not exist: " + path}
+		return 0, &dfs.Error{Kind: dfs.NotDirectory, Path: path, Msg: "`" + path + "': Is not a directory"}
 	case o.Mask&(AttrNSQuota|AttrDSQuota) != 0 && o.QuotaType != 0:
 		return 0, dfs.Errorf(dfs.Unsupported, "quotas by storage type are not supported")
-	case o.Mask&AttrNSQuota != 0 && i == rootSlot && o.NSQuota < 0:
-		return 0, dfs.Errorf(dfs.RuntimeIllegal, "Cannot clear namespace quota on root.")
 	case o.Mask&AttrReplication != 0 && in.isFile() && o.Replication > in.replication():
 		return i, s.verifyQuota(in.parent, 0, s.space(i)/max(int64(in.replication()), 1)*int64(o.Replication-in.replication()), 0)
 	}

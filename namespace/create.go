@@ -170,7 +170,7 @@ func (s *State) checkCreate(o *Create) (descent, error) {
 		return d, s.noParent(d)
 	case d.last == 0 && o.Flags&dfs.CreateFlagCreate == 0:
 		path := s.join(d.dir, d.names...)
-		return d, &dfs.Error{Kind: dfs.NotFound, Path: path, Msg: "Can't overwrite non-existent " + path + " for client " + o.Machine}
+		return d, &dfs.Error{Kind: dfs.NotFound, Path: path, Msg: "Can't overwrite non-existent " + path}
 	case o.BlockSize <= 0 || o.BlockSize > maxBlock:
 		return d, dfs.Errorf(dfs.IllegalArgument, "block size %d is out of range", o.BlockSize)
 	case s.strings.full(o.Owner) || s.strings.full(o.Machine):

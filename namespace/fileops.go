@@ -188,7 +188,11 @@ func (s *State) checkUpdateBlocks(o *UpdateBlocks) (file, b uint32, err error) {
 		if b != last || have.state() != BlockUnderConstruction {
 			return 0, 0, dfs.Errorf(dfs.Other, "Unexpected BlockUCState: %s is %s but not UNDER_CONSTRUCTION", o.Block, have.state())
 		}
-		if uint64(o.Block.GenStamp) <= have.genStamp() || o.Block.Length < have.size() || o.Old != 0 && uint64(o.Old) != have.genStamp() {
+		if uint64(o.Block.GenStamp) <= have.genStamp() {
+			return 0, 0, dfs.Errorf(dfs.Other, "Update %s but the new block %s does not have a larger generation stamp than the last block %s",
+				have.public(), o.Block, have.public())
+		}
+		if o.Block.Length < have.size() || o.Old != 0 && uint64(o.Old) != have.genStamp() {
 			return 0, 0, dfs.Errorf(dfs.Other, "Update %s (size=%d) to a smaller size block %s (size=%d)",
 				have.public(), have.size(), o.Block, o.Block.Length)
 		}

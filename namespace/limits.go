@@ -42,8 +42,8 @@ func (s *State) CheckNames(l Limits, dir dfs.InodeID, names []string) error {
 // CheckBlockSize refuses a block size that is below the limit.
 func (l Limits) CheckBlockSize(size int64) error {
 	if limit := or(l.BlockSize, dfs.MinBlockSize); size < limit {
-		return dfs.Errorf(dfs.Other, "Specified block size is less than configured minimum value "+
-			"(dfs.namenode.fs-limits.min-block-size): %d < %d", size, limit)
+		return dfs.Errorf(dfs.Other, "Specified block size %d is less than configured minimum value "+
+			"dfs.namenode.fs-limits.min-block-size=%d", size, limit)
 	}
 	return nil
 }

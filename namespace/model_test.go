@@ -346,11 +346,8 @@ func (x *modelTest) attr() {
 	if n.dir && rapid.Bool().Draw(x.rt, "quota") {
 		ns, ds := rapid.Int64Range(-1, 6).Draw(x.rt, "ns"), rapid.SampledFrom([]int64{-1, 200, 500, 2000}).Draw(x.rt, "ds")
 		_, err := x.apply(&SetAttr{Target: id, Mask: AttrNSQuota | AttrDSQuota, NSQuota: ns, DSQuota: ds})
-		ok := path != "/" || ns >= 0
-		x.expect(err, ok, "quota of %s", path)
-		if ok {
-			n.ns, n.ds = ns, ds
-		}
+		x.expect(err, true, "quota of %s", path)
+		n.ns, n.ds = ns, ds
 		return
 	}
 	n.mode = rapid.SampledFrom([]dfs.Mode{0o700, 0o755, 0o1777}).Draw(x.rt, "mode")

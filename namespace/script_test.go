@@ -60,7 +60,7 @@ type script struct {
 }
 
 var kindWords = map[dfs.Kind]string{
-	dfs.NotFound: "NotFound", dfs.AlreadyExists: "AlreadyExists", dfs.ParentNotDirectory: "ParentNotDirectory", dfs.NotEmpty: "NotEmpty",
+	dfs.NotFound: "NotFound", dfs.AlreadyExists: "AlreadyExists", dfs.ParentNotDirectory: "ParentNotDirectory", dfs.NotDirectory: "NotDirectory", dfs.NotEmpty: "NotEmpty",
 	dfs.InvalidPath: "InvalidPath", dfs.IllegalArgument: "IllegalArgument", dfs.BeingCreated: "BeingCreated", dfs.LeaseExpired: "LeaseExpired",
 	dfs.Stale: "Stale", dfs.NSQuotaExceeded: "NSQuotaExceeded", dfs.DSQuotaExceeded: "DSQuotaExceeded", dfs.Other: "Other",
 	dfs.RecoveryInProgress: "RecoveryInProgress", dfs.NoXAttr: "NoXAttr", dfs.ACL: "ACL", dfs.RuntimeIllegal: "RuntimeIllegal",
