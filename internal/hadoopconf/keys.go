@@ -16,6 +16,7 @@ func join(groups ...[]Key) (all []Key) {
 var generalKeys = []Key{
 	{Name: "fs.defaultFS", Default: "file:///", Old: []string{"fs.default.name"}, Doc: "the file system of paths without a scheme; its authority is the name node's RPC address"},
 	{Name: "hadoop.tmp.dir", Default: "/tmp/hadoop-${user.name}", Doc: "where default directories are"},
+	{Name: "hadoop.log.dir", Default: "${env.HADOOP_LOG_DIR-}", Doc: "where metaSave writes its reports (default: the first name directory)"},
 	{Name: "hadoop.user.group.static.mapping.overrides", Default: "dr.who=;", Doc: "groups of users, before the system's: user=group1,group2;user2=;..."},
 	{Name: "hadoop.security.authentication", Default: "simple", OneOf: []string{"simple"}, Doc: "how users prove who they are"},
 	{Name: "io.file.buffer.size", Kind: Size, Default: "4096", Min: 1, Max: 1 << 30, Doc: "buffer size told to clients"},

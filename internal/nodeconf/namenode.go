@@ -53,7 +53,7 @@ func NameNode(conf *hadoopconf.Conf) (namenode.Config, error) {
 		},
 		Blocks:         blockConfig(conf),
 		Hosts:          namenode.HostsConfig{Include: conf.String("dfs.hosts"), Exclude: conf.String("dfs.hosts.exclude"), ReadFile: os.ReadFile},
-		LogDir:         logDir(conf),
+		LogDir:         conf.String("hadoop.log.dir"),
 		ReportInterval: conf.Duration("dfs.blockreport.intervalMsec"),
 		Leases:         namenode.LeaseConfig{Hard: conf.Duration("dfs.namenode.lease-hard-limit-sec")},
 		Durable: namenode.DurableConfig{
@@ -82,15 +82,6 @@ func attrConfig(conf *hadoopconf.Conf) namenode.AttrConfig {
 		a.MaxXAttrs = -1 // none at all
 	}
 	return a
-}
-
-// logDir is hadoop.log.dir, which Hadoop's scripts make of HADOOP_LOG_DIR; "" if neither
-// is set.
-func logDir(conf *hadoopconf.Conf) string {
-	if dir, ok := conf.Lookup("hadoop.log.dir"); ok {
-		return dir
-	}
-	return os.Getenv("HADOOP_LOG_DIR")
 }
 
 func fileConfig(conf *hadoopconf.Conf) (namenode.FileConfig, error) {
