@@ -110,7 +110,7 @@ func (r *request) prepareBlock(req *dfs.AddBlockRequest) (namespace.Op, []blockm
 func (n *NameNode) allocated(r *request, added *namespace.AddedBlock, targets []blockmanager.Target) *dfs.LocatedBlock {
 	n.state.RLock()
 	defer n.state.RUnlock()
-	b, ok := n.ns.Block(added.Block.ID)
+	_, ok := n.ns.Block(added.Block.ID)
 	if added.Retried {
 		if first := n.blocks.Expected(added.Block.ID); len(first) > 0 {
 			targets, ok = first, false
@@ -118,28 +118,11 @@ func (n *NameNode) allocated(r *request, added *namespace.AddedBlock, targets []
 	}
 	if ok {
 		n.blocks.Allocated(r.now, added.Block, targets)
-		n.completeBefore(b.File)
-	}
-	return &dfs.LocatedBlock{Block: added.Block, PoolID: n.cluster.PoolID, Offset: added.Offset, Locs: n.replicaLocs(targets)}
-}
-
-// completeBefore tells the block manager which block a file's newest one has made
-// complete: the last but two. The caller holds the state's read lock.
-func (n *NameNode) completeBefore(file dfs.InodeID) {
-	last, ok := n.ns.LastBlock(file)
-	if !ok || last.Offset == 0 {
-		return
-	}
-	penultimate, _ := n.ns.PenultimateBlock(file)
-	if penultimate.Offset == 0 {
-		return
-	}
-	var room [4]namespace.BlockInfo
-	for _, b := range n.ns.Blocks(room[:0], file, penultimate.Offset-1, 1) {
-		if b.State == namespace.BlockCompleted {
-			n.blocks.Completed(n.clock(), b.Block)
+		if added.Completed.ID != 0 {
+			n.blocks.Completed(r.now, added.Completed)
 		}
 	}
+	return &dfs.LocatedBlock{Block: added.Block, PoolID: n.cluster.PoolID, Offset: added.Offset, Locs: n.replicaLocs(targets)}
 }
 
 // replicaLocs describes datanodes for a client; one that is gone is left out.

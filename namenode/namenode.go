@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -77,7 +78,9 @@ func Start(ctx context.Context, cfg Config) (*NameNode, error) {
 	if err := n.readHosts(); err != nil {
 		return nil, err
 	}
-	n.ns = namespace.New(namespace.Options{Owner: cfg.Superuser, Group: cfg.Supergroup, Mode: 0o755, Time: now.UnixMilli()})
+	n.ns = namespace.New(namespace.Options{
+		Owner: cfg.Superuser, Group: cfg.Supergroup, Mode: 0o755, Time: now.UnixMilli(), Seed: rand.Uint64(),
+	})
 	blocks := cfg.Blocks
 	blocks.MinReplication = int(cfg.Files.MinReplication)
 	blocks.OnFinalized = n.arrivals.arrived
