@@ -71,6 +71,10 @@ func (c *Client) Create(ctx context.Context, path string, opt CreateOptions) (*W
 	if opt.BlockSize == 0 {
 		opt.BlockSize = d.BlockSize
 	}
+	if n := int64(d.BytesPerChecksum); n > 0 && opt.BlockSize%n != 0 {
+		return nil, &dfs.Error{Op: "create", Path: path, Kind: dfs.IllegalArgument,
+			Msg: fmt.Sprintf("Invalid values: dfs.bytes-per-checksum (=%d) must divide block size (=%d).", n, opt.BlockSize)}
+	}
 	flags := dfs.CreateFlagCreate
 	if opt.Overwrite {
 		flags |= dfs.CreateFlagOverwrite

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"path"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -113,6 +115,18 @@ func def[T comparable](v *T, d T) {
 	}
 }
 
+// checkAddress wants host:port with a number for the port.
+func checkAddress(a string) error {
+	_, port, err := net.SplitHostPort(a)
+	if err != nil {
+		return err
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("port %q is not a number from 0 to 65535", port)
+	}
+	return nil
+}
+
 // Validate lists everything that is wrong with a configuration.
 func (c *Config) Validate() error {
 	var errs []error
@@ -123,11 +137,19 @@ func (c *Config) Validate() error {
 	if len(c.Volumes) == 0 {
 		bad("no volumes")
 	}
+	seen := make(map[string]bool)
+	for _, v := range c.Volumes {
+		if dir := path.Clean(v.Dir); seen[dir] {
+			bad("volume %s is given twice", dir)
+		} else {
+			seen[dir] = true
+		}
+	}
 	if len(c.NameNodes) == 0 {
 		bad("no name node")
 	}
 	for _, a := range c.NameNodes {
-		if _, _, err := net.SplitHostPort(a); err != nil {
+		if err := checkAddress(a); err != nil {
 			bad("name node %q: %v", a, err)
 		}
 	}
@@ -135,7 +157,7 @@ func (c *Config) Validate() error {
 		if a == "" || a == "-" && name == "HTTP" {
 			continue
 		}
-		if _, _, err := net.SplitHostPort(a); err != nil {
+		if err := checkAddress(a); err != nil {
 			bad("%s address %q: %v", name, a, err)
 		}
 	}

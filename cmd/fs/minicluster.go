@@ -51,6 +51,10 @@ func runMinicluster(ctx context.Context, e *env, args []string) int {
 		fmt.Fprintf(e.stderr, "fs minicluster: unexpected argument %q\n", flags.Arg(0))
 		return exitUsage
 	}
+	if cfg.Datanodes == 0 {
+		fmt.Fprintln(e.stderr, "fs minicluster: --datanodes 0: want 1 to 1000")
+		return exitUsage
+	}
 	level := slog.LevelWarn
 	if *verbose {
 		level = slog.LevelDebug

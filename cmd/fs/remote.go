@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"time"
 
@@ -32,15 +33,13 @@ func connect(e *env, authority string) (fileSystem, error) {
 	if r.umask, err = parseUmask(e.config.get("fs.permissions.umask-mode", "022")); err != nil {
 		return nil, err
 	}
-	repl, err := e.config.number("dfs.replication", 0)
+	repl, err := e.config.positive("dfs.replication", math.MaxInt16)
 	if err != nil {
 		return nil, err
 	}
 	r.repl = uint16(repl)
-	if r.block, err = e.config.number("dfs.blocksize", 0); err != nil {
-		return nil, err
-	}
-	return r, nil
+	r.block, err = e.config.positive("dfs.blocksize", math.MaxInt64)
+	return r, err
 }
 
 // openClient makes a client from the configuration.

@@ -96,6 +96,15 @@ func (s *settings) number(key string, def int64) (int64, error) {
 	return n, nil
 }
 
+// positive gives a number from 1 to most, 0 if the property is not set.
+func (s *settings) positive(key string, most int64) (int64, error) {
+	n, err := s.number(key, 0)
+	if _, set := s.lookup(key); set && err == nil && (n < 1 || n > most) {
+		err = fmt.Errorf("%s: %d is not between 1 and %d", key, n, most)
+	}
+	return n, err
+}
+
 // boolean gives a property that is true or false.
 func (s *settings) boolean(key string, def bool) bool {
 	switch strings.ToLower(strings.TrimSpace(s.get(key, ""))) {
