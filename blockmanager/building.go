@@ -313,9 +313,10 @@ func (m *Manager) Finalized(b dfs.Block) int {
 
 // places gives the volumes where a building block's replicas are or should be: the
 // writer's targets, or after a restart what has been reported, best stamps first.
-func (o *building) places() []*storage {
+func (m *Manager) places(o *building) []*storage {
 	var targets, reported []*storage
-	newest := dfs.GenStamp(0)
+	f, _ := m.src.Block(o.id)
+	newest := f.GenStamp // what is older was left behind by the pipeline
 	for _, p := range o.reps {
 		newest = max(newest, p.stamp)
 	}
@@ -343,10 +344,31 @@ func (m *Manager) Expected(id dfs.BlockID) []Target {
 		return nil
 	}
 	var list []Target
-	for _, s := range o.places() {
+	for _, s := range m.places(o) {
 		list = append(list, s.target())
 	}
 	return list
+}
+
+// AllExpected reports whether every place that a building block was written to is known
+// and alive: then what none of them has does not exist. After a restart it is never known.
+func (m *Manager) AllExpected(id dfs.BlockID) bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	o := m.open[id]
+	if o == nil {
+		return false
+	}
+	targets := 0
+	for _, p := range o.reps {
+		if !p.target {
+			continue
+		}
+		if targets++; p.storage.gone || !p.storage.node.alive {
+			return false
+		}
+	}
+	return targets > 0
 }
 
 func (s *storage) target() Target {
@@ -364,7 +386,7 @@ func (m *Manager) StartRecovery(now time.Time, rec Recovery) bool {
 		return false
 	}
 	var live []*storage
-	for _, s := range o.places() {
+	for _, s := range m.places(o) {
 		if s.node.alive {
 			live = append(live, s)
 		}

@@ -42,7 +42,7 @@ func (m *Manager) Locate(dst []dfs.ReplicaLoc, id dfs.BlockID, reader netip.Addr
 	}
 	if r.flags&flagOpen != 0 {
 		if o := m.open[id]; !o.complete {
-			for _, s := range o.places() {
+			for _, s := range m.places(o) {
 				if s.node.alive {
 					dst = append(dst, s.loc())
 				}

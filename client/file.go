@@ -131,21 +131,25 @@ func (f *File) mergeLocked(blocks []dfs.LocatedBlock) {
 const datanodeProtocol = "org.apache.hadoop.hdfs.protocol.ClientDatanodeProtocol"
 
 // visibleLength asks the datanodes how much of a block that is being written may be
-// read. When all of them say that they never heard of it, nothing was written yet.
+// read: at least what the name node knows of. When all of them say that they never heard
+// of it, and the name node neither, nothing was written yet.
 func (f *File) visibleLength(b *dfs.LocatedBlock) (int64, error) {
 	missing := 0
 	var last error
 	for _, loc := range b.Locs {
 		n, err := f.c.visibleLength(f.ctx, loc.Node, b)
-		if err == nil {
+		if err == nil && n >= b.Length {
 			return n, nil
+		}
+		if err == nil {
+			err = dfs.Errorf(dfs.Unavailable, "datanode %s has %d bytes of %d", loc.Node.IP, n, b.Length)
 		}
 		if dfs.Is(err, dfs.ReplicaNotFound) {
 			missing++
 		}
 		last = err
 	}
-	if missing == len(b.Locs) {
+	if missing == len(b.Locs) && b.Length == 0 {
 		return 0, nil
 	}
 	return 0, &dfs.Error{Op: "open", Path: f.path, Kind: dfs.Unavailable, Msg: fmt.Sprintf("Cannot obtain block length for %s of %s", b.Block, f.path), Err: last}
@@ -207,9 +211,26 @@ func (f *File) relocate(off int64) error {
 		l.Blocks = append(l.Blocks, *l.Last)
 	}
 	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.replacedLocked(l.Blocks) {
+		return &dfs.Error{Op: "read", Path: f.path, Kind: dfs.Other, Msg: fmt.Sprintf("Blocklist for %s has changed!", f.path)}
+	}
 	f.mergeLocked(l.Blocks)
-	f.mu.Unlock()
 	return nil
+}
+
+// replacedLocked reports whether the path names other blocks now than when it was opened:
+// bytes of two files must not be mixed.
+func (f *File) replacedLocked(blocks []dfs.LocatedBlock) bool {
+	for i := range blocks {
+		b := &blocks[i]
+		for j := range f.blocks {
+			if old := &f.blocks[j]; old.ID != b.ID && old.Offset < b.Offset+b.Length && b.Offset < old.Offset+old.Length {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // candidates gives a block's replicas in the order to try: as the name node sorted them,

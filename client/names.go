@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -91,8 +92,17 @@ func (n *nameService) mayRetry(err error) bool {
 	switch dfs.KindOf(err) {
 	case dfs.Standby, dfs.Retriable, dfs.Unavailable:
 		return n.cfg.Patience > 0
+	case dfs.SafeMode:
+		return n.cfg.Patience > 0 && passing(err)
 	}
 	return false
+}
+
+// passing tells a name node that has just started from one that an administrator has put
+// into safe mode. The texts are Redoubt's and Hadoop's.
+func passing(err error) bool {
+	var e *dfs.Error
+	return errors.As(err, &e) && (strings.Contains(e.Msg, "by itself") || strings.Contains(e.Msg, "automatically"))
 }
 
 func (n *nameService) failFast() bool {
@@ -144,7 +154,7 @@ func unreachable(addr string, err error) error {
 func (n *nameService) failOver(at int, conn *hadooprpc.Conn, err error) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if dfs.Is(err, dfs.Retriable) {
+	if dfs.Is(err, dfs.Retriable) || dfs.Is(err, dfs.SafeMode) {
 		return false
 	}
 	if n.at == at && len(n.cfg.NameNodes) > 1 && (n.conn == conn || n.conn == nil) {

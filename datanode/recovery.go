@@ -90,7 +90,7 @@ func (dn *DataNode) runRecovery(s *session, cmd control.Command) error {
 	}
 	ctx, cancel := context.WithTimeout(dn.ctx, dn.cfg.Timeouts.Read)
 	defer cancel()
-	found, nothing, err := askTargets(ctx, cmd, peer)
+	found, nothing, empty, err := askTargets(ctx, cmd, peer)
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,9 @@ func (dn *DataNode) runRecovery(s *session, cmd control.Command) error {
 		if !nothing {
 			return errors.New("no replica could be used and some could not be asked")
 		}
-		commit.Delete = true
+		if commit.Delete = true; !empty {
+			commit.NewLength = -1
+		}
 		return s.nn.CommitSync(ctx, commit)
 	}
 	length, chosen := agree(found, cmd.NewLength)
@@ -128,8 +130,8 @@ func (dn *DataNode) runRecovery(s *session, cmd control.Command) error {
 // askTargets starts the recovery at every target and gathers the usable replicas. When there
 // are none, nothing says whether it is certain that no acknowledged byte exists: every
 // target answered, or one that took part in the last pipeline has an empty replica.
-func askTargets(ctx context.Context, cmd control.Command, peer func(*control.Target) control.DataNode) (found []candidate, nothing bool, err error) {
-	asked, empty := 0, false
+func askTargets(ctx context.Context, cmd control.Command, peer func(*control.Target) control.DataNode) (found []candidate, nothing, empty bool, err error) {
+	asked := 0
 	var errs []error
 	for i := range cmd.Targets {
 		t := &cmd.Targets[i]
@@ -142,7 +144,7 @@ func askTargets(ctx context.Context, cmd control.Command, peer func(*control.Tar
 			asked++
 			continue
 		case dfs.Is(err, dfs.RecoveryInProgress):
-			return nil, false, err // another recovery, with a higher id, is on its way
+			return nil, false, false, err // another recovery, with a higher id, is on its way
 		default:
 			errs = append(errs, fmt.Errorf("init recovery at %s: %w", t.Node.UUID, err))
 			continue
@@ -157,9 +159,9 @@ func askTargets(ctx context.Context, cmd control.Command, peer func(*control.Tar
 		found = append(found, candidate{*t, p, *info})
 	}
 	if asked == 0 {
-		return nil, false, errors.Join(errs...)
+		return nil, false, false, errors.Join(errs...)
 	}
-	return found, empty || asked == len(cmd.Targets), nil
+	return found, empty || asked == len(cmd.Targets), empty, nil
 }
 
 // agree chooses the length that the replicas get and those that get it. A finalized

@@ -2,6 +2,7 @@ package namenode
 
 import (
 	"slices"
+	"time"
 
 	"redoubt/dfs"
 	"redoubt/namespace"
@@ -168,7 +169,29 @@ func (r *request) open(path string, offset, length int64) (*dfs.LocatedBlocks, n
 	if r.who.super && r.n.unreadable(f) {
 		return nil, namespace.Inode{}, &dfs.Error{Kind: dfs.Permission, Path: path, Msg: "Access is denied for " + r.who.user + " since the superuser is not allowed to perform this operation."}
 	}
-	return r.located(f, offset, length), *f, nil
+	lb := r.located(f, offset, length)
+	return lb, *f, r.unreported(path, lb)
+}
+
+// reportTime is how long after the start a block being written that nobody has reported
+// is still expected to be.
+const reportTime = 30 * time.Second
+
+// unreported refuses to open a file while its datanodes may not have reported yet. For a
+// block being written without any datanode, clients would take the length known here,
+// which is less than what was synced.
+func (r *request) unreported(path string, lb *dfs.LocatedBlocks) error {
+	n := r.n
+	startup := n.safe.isStartup()
+	bare := lb.Last != nil && !lb.LastComplete && len(lb.Last.Locs) == 0 && (startup || r.now.Sub(n.started) < reportTime)
+	for i := range lb.Blocks {
+		bare = bare || startup && len(lb.Blocks[i].Locs) == 0 && !lb.Blocks[i].Corrupt
+	}
+	if !bare {
+		return nil
+	}
+	return &dfs.Error{Kind: dfs.SafeMode, Path: path,
+		Msg: "Zero blocklocations for " + path + ". Name node is in safe mode.\nIts datanodes have not reported yet. It ends by itself once they have."}
 }
 
 // unreadable reports the extended attribute that keeps a file's contents even from the

@@ -247,6 +247,9 @@ func (n *NameNode) CommitSync(ctx context.Context, req *control.CommitSyncReques
 	if stamp, _, ok := n.recoverySince(req.Block.ID); !ok || stamp != req.NewStamp {
 		return dfs.Errorf(dfs.Other, "the recovery of %s under stamp %d is not the one that was ordered last (%d)", req.Block, req.NewStamp, stamp)
 	}
+	if req.Delete && (stored.Length > 0 || req.NewLength < 0 && !n.blocks.AllExpected(req.Block.ID) && n.clock().Sub(n.started) < n.cfg.Leases.Hard) {
+		return dfs.Errorf(dfs.Other, "%s is not given up: datanodes that may have it are away", req.Block)
+	}
 	op := &namespace.CommitSync{Head: namespace.Head{Time: n.clock().UnixMilli()}, Block: req.Block,
 		Stamp: req.NewStamp, Length: req.NewLength, Close: req.Close, Remove: req.Delete}
 	if _, err := n.propose(ctx, op); err != nil {

@@ -189,9 +189,9 @@ type CommitSyncRequest struct {
 	PoolID    string
 	Block     dfs.Block // as it was
 	NewStamp  dfs.GenStamp
-	NewLength int64
-	Close     bool // close the file
-	Delete    bool // no replica had anything: drop the block
+	NewLength int64 // with Delete: 0 if a replica was found empty, -1 if none was found
+	Close     bool  // close the file
+	Delete    bool  // no replica had anything: drop the block
 	Targets   []Target
 }
 
