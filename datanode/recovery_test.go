@@ -242,11 +242,11 @@ func TestTransfers(t *testing.T) {
 	nn.wait(t, "bad block report", func() bool {
 		return len(nn.bad) > 0 && nn.bad[0].Block.ID == bad.ID && nn.bad[0].Nodes[0].UUID == nodes[0].ID().UUID
 	})
-	_, ok := nodes[1].state.store.Get(bad.ID)
-	require.False(t, ok)
 	resp, err = dialNode(t, nodes[0]).Call(&datatransfer.TransferRequest{Block: datatransfer.BlockRef{PoolID: testCluster.PoolID, Block: newBlock()}, Targets: []datatransfer.Target{nodes[1].target()}})
 	require.NoError(t, err)
 	require.ErrorContains(t, resp.Err(), "Replica not found")
+	require.NoError(t, nodes[1].Close()) // joins the stream that received
+	require.Empty(t, blockFiles(t, nodes[1].fs, bad.ID))
 }
 
 // The writer is gone and its replicas have different lengths: the primary makes them
