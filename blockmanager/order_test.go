@@ -261,3 +261,23 @@ func TestReportInParts(t *testing.T) {
 	require.Error(t, w.m.BeginReport(ReportPart{Node: n.reg.Node.UUID, Storage: "x", Parts: 1}))
 	require.Error(t, w.m.Report(w.now, ReportPart{Node: n.reg.Node.UUID, Storage: v, ID: 999, Parts: 1}, nil))
 }
+
+// After a restart, what is left of an earlier pipeline is no place of a block being written.
+func TestStaleReplicaIsNoPlaceAfterRestart(t *testing.T) {
+	w := cluster(t, 2)
+	b, _ := w.allocate(1)
+	old := dfs.Block{ID: b.ID, GenStamp: b.GenStamp - 1, Length: 7}
+	m, err := New(testConfig, w)
+	require.NoError(t, err)
+	w.m = m
+	for i, r := range []Replica{{Block: old, State: dfs.ReplicaRWR}, {Block: b, State: dfs.ReplicaRWR}} {
+		n := w.nodes[i]
+		volume := n.reg.Storages[0].UUID
+		n.disks[volume] = map[dfs.BlockID]Replica{b.ID: r}
+		w.start(n)
+		require.Len(t, w.m.Expected(b.ID), i)
+		require.Equal(t, i == 1, w.m.StartRecovery(w.now, Recovery{Block: b, ID: w.stamp + 1, NewLength: -1}))
+		require.False(t, w.m.AllExpected(b.ID))
+	}
+	w.check()
+}

@@ -443,3 +443,23 @@ func TestSeek(t *testing.T) {
 		require.NoError(t, f.Close())
 	})
 }
+
+func TestReplacedFileIsNotMixedIn(t *testing.T) {
+	block := func(id dfs.BlockID, stamp dfs.GenStamp, offset, length int64) dfs.LocatedBlock {
+		return dfs.LocatedBlock{Block: dfs.Block{ID: id, GenStamp: stamp, Length: length}, Offset: offset}
+	}
+	f := &File{blocks: []dfs.LocatedBlock{block(1, 1, 0, 100), block(2, 2, 100, 50)}}
+	require.False(t, f.replacedLocked([]dfs.LocatedBlock{block(2, 3, 100, 80), block(3, 4, 180, 10)}), "appended to")
+	require.True(t, f.replacedLocked([]dfs.LocatedBlock{block(7, 9, 0, 100)}))
+	require.True(t, f.replacedLocked([]dfs.LocatedBlock{block(1, 1, 0, 100), block(7, 9, 100, 10)}))
+}
+
+// A call waits for a name node that has just started, not for an administrator.
+func TestSafeModeThatPasses(t *testing.T) {
+	n := &nameService{cfg: &Config{Patience: time.Second}}
+	refusal := func(text string) error { return &dfs.Error{Kind: dfs.SafeMode, Msg: text} }
+	require.True(t, n.mayRetry(refusal("Cannot create file /f. Name node is in safe mode.\n0 of 1 blocks are reported. It ends by itself once that is reached.")))
+	require.True(t, n.mayRetry(refusal("The reported blocks 0 needs additional 1 blocks. Safe mode will be turned off automatically once the thresholds have been reached.")))
+	require.False(t, n.mayRetry(refusal(`It was turned on by hand; "dfsadmin -safemode leave" turns it off.`)))
+	require.False(t, n.mayRetry(refusal(`It was turned on manually. Use "hdfs dfsadmin -safemode leave" to turn safe mode off.`)))
+}

@@ -164,7 +164,7 @@ func TestRecoveryOfABlockNobodyHas(t *testing.T) {
 		r.pass(3 * time.Second)
 		_, order := r.recoveryOrder(lb.ID)
 		require.NotZero(t, order.RecoveryID, "the datanodes it was sent to are asked")
-		require.NoError(t, r.CommitSync(ctx, &control.CommitSyncRequest{PoolID: r.Info().PoolID, Block: order.Block, NewStamp: order.RecoveryID, Close: true, Delete: true}))
+		require.NoError(t, r.CommitSync(ctx, &control.CommitSyncRequest{PoolID: r.Info().PoolID, Block: order.Block, NewStamp: order.RecoveryID, NewLength: -1, Close: true, Delete: true}))
 		st := r.stat("/f")
 		require.Equal(t, int64(0), st.Length)
 		closed, err := r.IsFileClosed(by("root"), "/f")
@@ -228,5 +228,71 @@ func TestTruncate(t *testing.T) {
 		closed, err := r.IsFileClosed(by("root"), "/f")
 		require.NoError(t, err)
 		require.True(t, closed)
+	})
+}
+
+// A truncate that is asked for again, because its answer was lost, and one whose datanodes
+// fail, or whose name node is started again, still cuts to the same length.
+func TestTruncateGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 3)
+		defer r.stop()
+		b := r.write("/f", 1<<20)[0]
+		for range 2 {
+			done, err := r.Truncate(ctx, once("root", 7), "/f", 1000, "t")
+			require.NoError(t, err)
+			require.False(t, done)
+		}
+		r.pass(3 * time.Second)
+		_, first := r.recoveryOrder(b.ID)
+		require.Equal(t, int64(1000), first.NewLength)
+		r.pass(13 * time.Second) // its primary has failed
+		_, second := r.recoveryOrder(b.ID)
+		require.Greater(t, second.RecoveryID, first.RecoveryID)
+		require.Equal(t, int64(1000), second.NewLength)
+		r.restart()
+		for _, d := range r.nodes {
+			d.report(b)
+		}
+		r.pass(5 * time.Second)
+		_, third := r.recoveryOrder(b.ID)
+		require.Greater(t, third.RecoveryID, second.RecoveryID)
+		require.Equal(t, int64(1000), third.NewLength)
+		done, err := r.Truncate(ctx, once("root", 7), "/f", 1000, "t")
+		require.NoError(t, err)
+		require.False(t, done)
+		require.NoError(t, r.commit(third, 1000))
+		require.Equal(t, int64(1000), r.stat("/f").Length)
+		closed, err := r.IsFileClosed(by("root"), "/f")
+		require.NoError(t, err)
+		require.True(t, closed)
+	})
+}
+
+// A block being written that nobody has reported yet is neither short nor lost.
+func TestOpenBlockAfterRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 3)
+		defer r.stop()
+		r.create("root", "/f", "w")
+		lb := r.addBlock("/f", "w", nil)
+		r.receiving(lb)
+		r.restart()
+		_, err := r.BlockLocations(by("root"), "/f", 0, 1<<62)
+		kindAndText(t, err, dfs.SafeMode, "Zero blocklocations for /f. Name node is in safe mode.")
+		r.node(lb.Locs[0].Node.UUID).event(control.EventReceiving, lb.Block)
+		found, err := r.BlockLocations(by("root"), "/f", 0, 1<<62)
+		require.NoError(t, err)
+		require.Len(t, found.Last.Locs, 1)
+		// The one that has come back has lost it: the others may have it.
+		_, err = r.RecoverLease(ctx, by("root"), "/f", "other")
+		require.NoError(t, err)
+		r.pass(3 * time.Second)
+		_, order := r.recoveryOrder(lb.ID)
+		require.Len(t, order.Targets, 1)
+		give := &control.CommitSyncRequest{PoolID: r.Info().PoolID, Block: order.Block, NewStamp: order.RecoveryID, NewLength: -1, Close: true, Delete: true}
+		require.ErrorContains(t, r.CommitSync(ctx, give), "is not given up")
+		give.NewLength = 0 // it has an empty one: nothing was acknowledged
+		require.NoError(t, r.CommitSync(ctx, give))
 	})
 }
