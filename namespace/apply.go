@@ -4,6 +4,7 @@ import "redoubt/dfs"
 
 // scratch holds one op of each kind for Apply to decode into.
 type scratch struct {
+	coder        coder
 	mkdirs       Mkdirs
 	create       Create
 	addBlock     AddBlock
@@ -49,7 +50,8 @@ func (x *scratch) op(kind Kind) Op {
 // result. rec may be reused when it returns. A record that can't be understood is
 // dfs.Corrupt; every other error is the operation's own and leaves the tree as it was.
 func (s *State) Apply(txid dfs.TxID, rec []byte) (any, error) {
-	c := coder{b: rec, read: true}
+	c := &s.ops.coder
+	*c = coder{b: rec, read: true}
 	kind, err := c.opening()
 	if err != nil {
 		return nil, err

@@ -229,7 +229,7 @@ func (s *State) open(file uint32, holder, machine string, truncate int64) {
 	s.strings.hold(w.machine)
 	in.setSlot(i)
 	in.setFlag(flagOpen, true)
-	s.opened.Set(in.id, struct{}{})
+	s.opened.add(in.id)
 	s.joinLease(i, holder)
 	s.sum.add(s.writerSum(s.writers.at(i)))
 }
@@ -284,7 +284,7 @@ func (s *State) endWriter(file uint32) {
 	s.strings.release(w.machine)
 	in.setSlot(w.tail)
 	in.setFlag(flagOpen, false)
-	s.opened.Delete(in.id)
+	s.opened.remove(in.id)
 	s.writers.drop(i)
 	s.fold(file)
 }

@@ -156,7 +156,7 @@ func (k *checker) file(i uint32, in *inode) error {
 		w := s.writers.at(in.slot())
 		k.sum.add(s.writerSum(w))
 		k.refs[w.machine]++
-		if _, ok := s.opened.Get(in.id); w.file != i || !ok {
+		if w.file != i || !s.opened.has(in.id) {
 			return fmt.Errorf("its writer belongs to another file")
 		}
 	}
@@ -176,7 +176,7 @@ func (k *checker) totals() error {
 		return fmt.Errorf("%d detached inodes, %d queued", k.detached, s.detached.Len())
 	case k.children != k.files+k.dirs-k.detached-1:
 		return fmt.Errorf("%d children of %d inodes", k.children, k.files+k.dirs)
-	case k.writers != int64(s.writers.live()) || k.writers != int64(s.opened.Len()):
+	case k.writers != int64(s.writers.live()) || k.writers != int64(s.opened.n):
 		return fmt.Errorf("%d open files, %d writers", k.writers, s.writers.live())
 	case k.quot != s.feature.quotas.Len():
 		return fmt.Errorf("%d quotas on directories of %d", k.quot, s.feature.quotas.Len())

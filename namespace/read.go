@@ -413,15 +413,11 @@ func (s *State) OpenFile(id dfs.InodeID) (f OpenFile, ok bool) {
 // at is the page, and files of deleted subtrees that wait to be freed.
 func (s *State) OpenFiles(after dfs.InodeID, max int) []OpenFile {
 	var list []OpenFile
-	s.opened.Ascend(uint64(after)+1, func(id uint64, _ struct{}) bool {
-		if len(list) >= max {
-			return false
-		}
+	for id := s.opened.next(uint64(after)); id != 0 && len(list) < max; id = s.opened.next(id) {
 		if f, ok := s.OpenFile(dfs.InodeID(id)); ok {
 			list = append(list, f)
 		}
-		return true
-	})
+	}
 	return list
 }
 

@@ -98,7 +98,7 @@ func (c *coder) opening() (Kind, error) {
 		return 0, dfs.Errorf(dfs.Corrupt, "namespace: record does not begin as an op")
 	case kind == 0 || kind >= kindCount || kindNames[kind] == "":
 		return 0, dfs.Errorf(dfs.Corrupt, "namespace: unknown op kind %d", kind)
-	case newOp(kind) == nil:
+	case kind >= KindSnapshot && kind <= KindSecrets:
 		return 0, dfs.Errorf(dfs.Corrupt, "namespace: op %s is not supported by this version", kind)
 	case version != opVersion:
 		return 0, dfs.Errorf(dfs.Corrupt, "namespace: unsupported version %d of op %s", version, kind)

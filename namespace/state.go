@@ -23,7 +23,7 @@ type State struct {
 	feature features
 	// detached holds the ids of the roots of deleted subtrees, smallest first.
 	detached btree.Map[uint64, struct{}]
-	opened   btree.Map[uint64, struct{}] // ids of open files
+	opened   idSet // open files
 
 	counters
 	sum     sum

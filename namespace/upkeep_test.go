@@ -2,11 +2,14 @@ package namespace
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
 
 	"redoubt/dfs"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 )
 
 // TestSeedChangesNothing replays one history under several seeds.
@@ -183,4 +186,31 @@ func TestQuotaOfABigTreeVisitsNothing(t *testing.T) {
 	require.NoError(t, h.s.Check())
 	h.replayed()
 	restored(t, h.s)
+}
+
+// TestIDSet holds the set against a sorted slice.
+func TestIDSet(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		var set idSet
+		want := map[uint64]bool{}
+		ids := rapid.OneOf(rapid.Uint64Range(1, 200), rapid.Uint64Range(4000, 4200), rapid.Uint64Range(1<<24-70, 1<<24+70), rapid.Just(uint64(1)<<30))
+		for range rapid.IntRange(0, 60).Draw(rt, "n") {
+			id := ids.Draw(rt, "id")
+			if rapid.Bool().Draw(rt, "add") {
+				set.add(id)
+				want[id] = true
+			} else {
+				set.remove(id)
+				delete(want, id)
+			}
+			require.Equal(rt, want[id], set.has(id))
+		}
+		var have []uint64
+		for id := set.next(0); id != 0; id = set.next(id) {
+			have = append(have, id)
+		}
+		require.Equal(rt, slices.Sorted(maps.Keys(want)), have)
+		require.Equal(rt, len(want), set.n)
+		require.Zero(rt, set.next(1<<64-1))
+	})
 }
