@@ -12,6 +12,9 @@ const protocolVersion = 1
 type server struct {
 	Services
 	opt Options
+	// beside holds a token for each listing that is made beside its connection's reader,
+	// so that calls that wait behind a long one use the other processors.
+	beside chan struct{}
 }
 
 // method answers one call. It runs on the connection's reader: what may wait for a disk

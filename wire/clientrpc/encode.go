@@ -87,7 +87,7 @@ func (e *encoder) string(num uint64, s string) {
 
 // maxField is the most bytes that a number with its tag, or a string's tag and length,
 // take in the put functions.
-const maxField = 1 + 10
+const maxField = 2 + 10
 
 // putUint writes a number's field in front of b[i:], which has room for it, and gives
 // its place. num is below 16.
@@ -110,6 +110,18 @@ func putLong(b []byte, i int, tag byte, v uint64) int {
 	}
 	w[n] &= 0x7f
 	return i - n - 1
+}
+
+// putFar is putUint for field numbers from 16 to 31, whose tag takes two bytes.
+func putFar(b []byte, i int, num byte, v uint64) int {
+	if v < 0x80 {
+		b[i-1] = byte(v)
+		i--
+	} else {
+		i = putLong(b, i, 0, v) + 1 // without that tag
+	}
+	b[i-1], b[i-2] = 1, num<<3|0x80
+	return i - 2
 }
 
 // putHead writes tag and length of what has n bytes.
@@ -146,10 +158,10 @@ func (e *encoder) permission(num uint64, m dfs.Mode) {
 // it; a file without blocks then has an empty LocatedBlocks.
 func (e *encoder) fileStatus(num uint64, st *dfs.FileStatus, blocks *dfs.LocatedBlocks) {
 	at := e.mark()
-	e.uint(18, uint64(st.Flags))
-	e.uint(16, uint64(st.StoragePolicy))
-	e.grow(2 * maxField)
-	i := putUint(e.buf, e.i, 14, uint64(int64(int32(st.Children))))
+	e.grow(4 * maxField)
+	i := putFar(e.buf, e.i, 18, uint64(st.Flags))
+	i = putFar(e.buf, i, 16, uint64(st.StoragePolicy))
+	i = putUint(e.buf, i, 14, uint64(int64(int32(st.Children))))
 	e.i = putUint(e.buf, i, 13, uint64(st.ID))
 	if blocks != nil && st.Type == dfs.TypeFile {
 		e.locatedBlocks(12, blocks)

@@ -90,6 +90,23 @@ func (s *server) listing(c *hadooprpc.Call) {
 		refuse(c, err)
 		return
 	}
+	if c.More() {
+		select {
+		case s.beside <- struct{}{}:
+			beside := r
+			c.Go(func() {
+				defer func() { <-s.beside }()
+				s.list(c, &beside)
+			})
+			return
+		default:
+		}
+	}
+	s.list(c, &r)
+}
+
+// list answers a listing request, on whatever goroutine.
+func (s *server) list(c *hadooprpc.Call, r *listingRequest) {
 	l, err := s.Reader.Listing(&c.Caller, r.src, r.startAfter, r.located)
 	if err != nil {
 		fail(c, err)

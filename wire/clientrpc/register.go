@@ -2,6 +2,7 @@ package clientrpc
 
 import (
 	"errors"
+	"runtime"
 
 	"redoubt/dfs"
 	"redoubt/wire/hadooprpc"
@@ -78,7 +79,7 @@ func Register(srv *hadooprpc.Server, svc Services, opt Options) error {
 	if opt.State == nil {
 		opt.State = func() State { return StateActive }
 	}
-	s := &server{Services: svc, opt: opt}
+	s := &server{Services: svc, opt: opt, beside: make(chan struct{}, 2*runtime.GOMAXPROCS(0))}
 	for name, methods := range protocols() {
 		srv.Handle(name, protocolVersion, &handler{s, methods})
 	}

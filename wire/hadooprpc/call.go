@@ -72,6 +72,10 @@ func (c *Call) Go(fn func()) {
 	c.conn.server.workers.run(task{c, fn}, c.conn)
 }
 
+// More reports whether the connection's next call has arrived already. Long work that the
+// reader could do itself is then better given to Go. It is for ServeRPC only.
+func (c *Call) More() bool { return c.conn.in.more() }
+
 // Defer says that the answer comes later, from any goroutine. Body is then gone.
 func (c *Call) Defer() {
 	c.gather = true

@@ -47,6 +47,9 @@ func (f *frameReader) next() (frame []byte, ok bool, err error) {
 	return frame, true, nil
 }
 
+// more reports whether the next frame is there as a whole.
+func (f *frameReader) more() bool { return f.w-f.r >= 4 && f.w-f.r >= f.need() }
+
 // raw gives the next n bytes if they are there.
 func (f *frameReader) raw(n int) []byte {
 	if f.w-f.r < n {
