@@ -26,6 +26,7 @@ type process struct {
 	args []string
 	log  *os.File
 	cmd  *exec.Cmd
+	over chan struct{} // closed when cmd has ended
 }
 
 func (p *process) start(t *testing.T) {
@@ -34,6 +35,12 @@ func (p *process) start(t *testing.T) {
 	// A test that dies takes its servers along.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	require.NoError(t, p.cmd.Start())
+	cmd, over := p.cmd, make(chan struct{})
+	p.over = over
+	go func() {
+		cmd.Wait()
+		close(over)
+	}()
 }
 
 // kill is kill -9, and waits for the end.
@@ -42,8 +49,18 @@ func (p *process) kill() {
 		return
 	}
 	p.cmd.Process.Kill()
-	p.cmd.Wait()
+	<-p.over
 	p.cmd = nil
+}
+
+// runs reports whether the process has not ended by itself.
+func (p *process) runs() bool {
+	select {
+	case <-p.over:
+		return false
+	default:
+		return true
+	}
 }
 
 // cluster is a name node and datanodes as processes of their own.
@@ -56,12 +73,7 @@ type cluster struct {
 
 func startCluster(t *testing.T, datanodes int) *cluster {
 	c := &cluster{dir: t.TempDir(), rpc: freeAddress(t), http: freeAddress(t)}
-	bin := filepath.Join(c.dir, "bin") + "/"
-	require.NoError(t, os.MkdirAll(bin, 0o755))
-	build := exec.Command("go", "build", "-o", bin, "redoubt/cmd/namenode", "redoubt/cmd/datanode")
-	out, err := build.CombinedOutput()
-	require.NoError(t, err, "%s", out)
-
+	bin := c.build(t, "redoubt/cmd/namenode", "redoubt/cmd/datanode")
 	set := func(args []string, settings ...string) []string {
 		for _, s := range settings {
 			args = append(args, "-D", s)
@@ -71,7 +83,7 @@ func startCluster(t *testing.T, datanodes int) *cluster {
 	common := []string{"fs.defaultFS=hdfs://" + c.rpc, "dfs.namenode.rpc-address=" + c.rpc, "dfs.heartbeat.interval=1"}
 	name := append(common, "dfs.namenode.name.dir="+c.path("name1")+","+c.path("name2"), "dfs.namenode.http-address="+c.http,
 		"dfs.namenode.heartbeat.recheck-interval=500", "dfs.namenode.safemode.extension=0", "dfs.namenode.checkpoint.txns=2000")
-	out, err = exec.Command(bin+"namenode", set([]string{"format"}, name...)...).CombinedOutput()
+	out, err := exec.Command(bin+"namenode", set([]string{"format"}, name...)...).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	c.name = c.process(t, "namenode", set([]string{bin + "namenode", "run"}, name...))
 	for i := range datanodes {
@@ -80,8 +92,42 @@ func startCluster(t *testing.T, datanodes int) *cluster {
 			"dfs.datanode.address=127.0.0.1:0", "dfs.datanode.ipc.address=127.0.0.1:0", "dfs.datanode.http.address=127.0.0.1:0")
 		c.data = append(c.data, c.process(t, id, set([]string{bin + "datanode", "run"}, data...)))
 	}
+	c.endWith(t)
+	c.name.start(t)
+	for _, p := range c.data {
+		p.start(t)
+	}
+	return c
+}
+
+// startMinicluster starts fs minicluster, whose one process stands for the name node.
+func startMinicluster(t *testing.T, datanodes int) *cluster {
+	c := &cluster{dir: t.TempDir(), rpc: freeAddress(t), http: freeAddress(t)}
+	bin := c.build(t, "redoubt/cmd/fs")
+	_, rpc, err := net.SplitHostPort(c.rpc)
+	require.NoError(t, err)
+	_, http, err := net.SplitHostPort(c.http)
+	require.NoError(t, err)
+	c.name = c.process(t, "minicluster", []string{bin + "fs", "minicluster", "-v", "--dir", c.path("cluster"), "--rpc-port", rpc, "--http-port", http,
+		"--datanodes", fmt.Sprint(datanodes), "-D", "dfs.heartbeat.interval=1", "-D", "dfs.namenode.safemode.extension=0"})
+	c.endWith(t)
+	c.name.start(t)
+	return c
+}
+
+// build makes programs and gives the directory that they are in.
+func (c *cluster) build(t *testing.T, packages ...string) string {
+	bin := c.path("bin") + "/"
+	require.NoError(t, os.MkdirAll(bin, 0o755))
+	out, err := exec.Command("go", append([]string{"build", "-o", bin}, packages...)...).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return bin
+}
+
+// endWith kills all processes when the test ends, and shows their last words if it failed.
+func (c *cluster) endWith(t *testing.T) {
 	t.Cleanup(func() {
-		for _, p := range append(c.data, c.name) {
+		for _, p := range append(c.data[:len(c.data):len(c.data)], c.name) {
 			p.kill()
 			if t.Failed() {
 				text, _ := os.ReadFile(p.log.Name())
@@ -89,11 +135,6 @@ func startCluster(t *testing.T, datanodes int) *cluster {
 			}
 		}
 	})
-	c.name.start(t)
-	for _, p := range c.data {
-		p.start(t)
-	}
-	return c
 }
 
 func (c *cluster) path(name string) string { return filepath.Join(c.dir, name) }
@@ -111,8 +152,8 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-func (c *cluster) client(t *testing.T, user string) *client.Client {
-	cl, err := client.Open(client.Config{NameNodes: []string{c.rpc}, User: user, Patience: opLimit})
+func (c *cluster) client(t *testing.T) *client.Client {
+	cl, err := client.Open(client.Config{NameNodes: []string{c.rpc}, User: currentUser(t), Patience: opLimit})
 	require.NoError(t, err)
 	t.Cleanup(func() { cl.Close() })
 	return cl
@@ -129,7 +170,9 @@ func poll(t *testing.T, limit time.Duration, what string, ask func(ctx context.C
 		if ok {
 			return
 		}
-		last = state
+		if ctx.Err() == nil || last == "" {
+			last = state // and not that asking took too long
+		}
 		select {
 		case <-ctx.Done():
 			require.Fail(t, "timeout", "%s did not happen within %s; last seen: %s", what, limit, last)
