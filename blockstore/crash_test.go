@@ -29,7 +29,10 @@ type promise struct {
 type oracle struct {
 	blocks map[uint64]*promise
 	dirs   []string
+	phase  string // what is being done
 }
+
+func (o *oracle) doing() string { return o.phase }
 
 var source = pattern(1 << 20)
 
@@ -173,12 +176,14 @@ func (p *promise) judge(s *Store, x Replica, ok bool) error {
 
 // more writes on to the length to, in packets, and notes it.
 func (o *oracle) more(w *Writer, to int64) error {
+	o.phase = "write"
 	b := w.Block()
 	o.at(uint64(b.ID)).sent = max(o.at(uint64(b.ID)).sent, to)
 	return feed(w, source[:to], int(b.Length), 700)
 }
 
 func (o *oracle) sync(w *Writer) error {
+	o.phase = "sync"
 	if err := w.Sync(); err != nil {
 		return err
 	}
@@ -186,6 +191,11 @@ func (o *oracle) sync(w *Writer) error {
 	p := o.at(uint64(b.ID))
 	p.synced, p.stamp = b.Length, b.GenStamp
 	return nil
+}
+
+func (o *oracle) finalize(w *Writer) error {
+	o.phase = "finalize"
+	return o.finalized(w.Finalize())
 }
 
 func (o *oracle) finalized(x Replica, err error) error {
@@ -197,6 +207,7 @@ func (o *oracle) finalized(x Replica, err error) error {
 }
 
 func (o *oracle) create(s *Store, id, stamp uint64, temporary bool) (*Writer, error) {
+	o.phase = "create"
 	o.at(id)
 	return s.Create(CreateOptions{Block: block(id, stamp), Temporary: temporary})
 }
@@ -210,7 +221,7 @@ func (o *oracle) whole(s *Store, id, stamp uint64, n int64) error {
 	if err := o.more(w, n); err != nil {
 		return err
 	}
-	return o.finalized(w.Finalize())
+	return o.finalize(w)
 }
 
 // crash runs a workload on a store that holds finalized blocks 1 (1300 bytes) and 2
@@ -226,7 +237,9 @@ func crash(t *testing.T, dirs []string, run func(o *oracle, s *Store) error) {
 				}
 				return errors.Join(o.whole(s, 1, 10, 1300), o.whole(s, 2, 10, 2048), s.Close())
 			},
+			Phase: o.doing,
 			Run: func(f vfs.FS) error {
+				o.phase = "start"
 				s, _, err := o.open(f)
 				if err != nil {
 					return err
@@ -261,7 +274,7 @@ func TestCrashCreate(t *testing.T) {
 		if err := o.more(w, 3500); err != nil {
 			return err
 		}
-		if err := o.finalized(w.Finalize()); err != nil {
+		if err := o.finalize(w); err != nil {
 			return err
 		}
 		return o.whole(s, 4, 21, 100)
@@ -274,6 +287,7 @@ func TestCrashAppend(t *testing.T) {
 			p := o.at(id)
 			stamp := dfs.GenStamp(11 + i)
 			p.finalized = false
+			o.phase = "append"
 			w, err := s.Append(dfs.Block{ID: dfs.BlockID(id), GenStamp: 10}, stamp, p.synced)
 			if err != nil {
 				return err
@@ -290,7 +304,7 @@ func TestCrashAppend(t *testing.T) {
 					}
 				}
 			}
-			if err := o.finalized(w.Finalize()); err != nil {
+			if err := o.finalize(w); err != nil {
 				return err
 			}
 		}
@@ -329,6 +343,7 @@ func TestCrashPipelineRecovery(t *testing.T) {
 			return err
 		}
 		w2.SetAcked(1500)
+		o.phase = "recovery"
 		if err := o.finalized(s.RecoverClose(block(3, 21), 22, 1500)); err != nil {
 			return err
 		}
@@ -371,6 +386,7 @@ func TestCrashBlockRecovery(t *testing.T) {
 			p := o.at(c.id)
 			p.finalized = p.finalized && c.to == x.Block.Length
 			p.perhaps, p.cut = true, c.to
+			o.phase = "recovery"
 			if err := o.finalized(s.UpdateReplica(x.Block, x.Block.GenStamp+5, c.to)); err != nil {
 				return err
 			}
@@ -398,7 +414,7 @@ func TestCrashTransferAndRemoval(t *testing.T) {
 				}
 				o.at(id).synced, o.at(id).stamp = x.Block.Length, x.Block.GenStamp
 			case 4:
-				if err := o.finalized(w.Finalize()); err != nil {
+				if err := o.finalize(w); err != nil {
 					return err
 				}
 			case 5:
@@ -425,7 +441,9 @@ func TestCrashFormatAndStart(t *testing.T) {
 		o := &oracle{blocks: map[uint64]*promise{}, dirs: []string{"/d/v", "/d/w"}}
 		uuid := ""
 		return crashtest.Scenario{
+			Phase: o.doing,
 			Run: func(f vfs.FS) error {
+				o.phase = "start"
 				s, _, err := o.open(f)
 				if err != nil {
 					return err

@@ -13,9 +13,15 @@ import (
 
 // oracle knows which numbers were sent and which were acknowledged. Numbers are sent in
 // order, one at a time, so the state must be 1..n with acked <= n <= sent.
-type oracle struct{ sent, acked uint64 }
+type oracle struct {
+	sent, acked uint64
+	phase       string // what is being done
+}
+
+func (o *oracle) doing() string { return o.phase }
 
 func (o *oracle) propose(j *Journal, n int) error {
+	o.phase = "append"
 	for range n {
 		o.sent++
 		if _, _, err := j.Propose(background, number(o.sent)); err != nil {
@@ -82,8 +88,9 @@ func start(fs vfs.FS, dirs ...string) error {
 // scenario runs work against an open journal in dirs.
 func scenario(dirs []string, work func(o *oracle, j *Journal) error) func() crashtest.Scenario {
 	return func() crashtest.Scenario {
-		o := new(oracle)
+		o := &oracle{phase: "start"}
 		return crashtest.Scenario{
+			Phase: o.doing,
 			Setup: func(fs vfs.FS) error { return Format(fs, dirs, cluster, false) },
 			Run: func(fs vfs.FS) error {
 				j, err := Open(background, options(fs, newMachine(), dirs...))
@@ -94,6 +101,7 @@ func scenario(dirs []string, work func(o *oracle, j *Journal) error) func() cras
 					_ = j.Close() // joins the goroutines; the power is off
 					return powerOff(err)
 				}
+				o.phase = "stop"
 				return powerOff(j.Close())
 			},
 			Recover: func(fs vfs.FS) error { return start(fs, dirs...) },
@@ -112,16 +120,18 @@ func powerOff(err error) error {
 
 func TestCrashAppendRollCheckpointPurge(t *testing.T) {
 	crashtest.EachPoint(t, scenario([]string{"/a"}, func(o *oracle, j *Journal) error {
-		for range 3 {
+		for _, checkpoint := range []string{"checkpoint", "checkpoint", "checkpoint with purge"} {
 			if err := o.propose(j, 4); err != nil {
 				return err
 			}
+			o.phase = "roll"
 			if _, err := j.Roll(background); err != nil {
 				return err
 			}
 			if err := o.propose(j, 1); err != nil {
 				return err
 			}
+			o.phase = checkpoint
 			if _, err := j.Checkpoint(background); err != nil {
 				return err
 			}
@@ -135,6 +145,7 @@ func TestCrashTwoDirectories(t *testing.T) {
 		if err := o.propose(j, 4); err != nil {
 			return err
 		}
+		o.phase = "checkpoint"
 		if _, err := j.Checkpoint(background); err != nil {
 			return err
 		}

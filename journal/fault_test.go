@@ -96,8 +96,9 @@ func TestDirectoryLostAndBroughtBack(t *testing.T) {
 func TestCrashWhileADirectoryIsLostAndBroughtBack(t *testing.T) {
 	dirs := []string{"/a", "/b"}
 	crashtest.EachPoint(t, func() crashtest.Scenario {
-		o := new(oracle)
+		o := &oracle{phase: "start"}
 		return crashtest.Scenario{
+			Phase: o.doing,
 			Setup: func(fs vfs.FS) error { return Format(fs, dirs, cluster, false) },
 			Run: func(mem vfs.FS) error {
 				fs := faultfs.New(mem)
@@ -114,6 +115,7 @@ func TestCrashWhileADirectoryIsLostAndBroughtBack(t *testing.T) {
 					return powerOff(err)
 				}
 				fs.SetHook(nil)
+				o.phase = "a directory is brought back"
 				if _, err := j.Checkpoint(background); err != nil {
 					return powerOff(err)
 				}

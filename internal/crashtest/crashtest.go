@@ -12,7 +12,10 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -44,17 +47,26 @@ type Scenario struct {
 	// Check recovers (again) and tells what is wrong with the result. It must be
 	// callable many times, each time with a different disk.
 	Check func(fs vfs.FS) error
+	// Phase names what Run was doing last, for the count of disks. May be nil.
+	Phase func() string
 }
 
-var total atomic.Int64
+var (
+	total   atomic.Int64
+	mu      sync.Mutex
+	reports []string // of each EachPoint, for Main
+)
 
 // Total tells how many disks this process has judged so far.
 func Total() int64 { return total.Load() }
 
-// Main runs a package's tests and prints how many disks were judged; to be called by
-// TestMain with its *testing.M.
+// Main runs a package's tests and prints how many disks were judged, by test and phase;
+// to be called by TestMain with its *testing.M.
 func Main(m interface{ Run() int }) {
 	code := m.Run()
+	for _, r := range reports {
+		fmt.Println("crashtest:", r)
+	}
 	if n := Total(); n > 0 {
 		fmt.Printf("crashtest: %d disks judged after a power cut\n", n)
 	}
@@ -66,7 +78,7 @@ func Main(m interface{ Run() int }) {
 // returns how many disks were judged.
 func EachPoint(t testing.TB, fresh func() Scenario) int64 {
 	t.Helper()
-	e := &explorer{t: t}
+	e := &explorer{t: t, phases: map[string]int64{}}
 	for k := max(0, *point); ; k++ {
 		s := fresh()
 		finished := e.point(s, k)
@@ -74,7 +86,7 @@ func EachPoint(t testing.TB, fresh func() Scenario) int64 {
 			return e.count
 		}
 		if finished || *point >= 0 {
-			t.Logf("crashtest: %d crash points, %d disks judged, %d of them after a crash of the recovery too", k+1, e.count, e.nested)
+			e.report(k + 1)
 			return e.count
 		}
 	}
@@ -84,6 +96,18 @@ type explorer struct {
 	t      testing.TB
 	count  int64
 	nested int64
+	phases map[string]int64 // disks by what the run was doing
+}
+
+// report keeps for Main what was tried.
+func (e *explorer) report(points int) {
+	text := fmt.Sprintf("%s: %d crash points, %d disks judged, %d of them after a crash of the recovery too", e.t.Name(), points, e.count, e.nested)
+	for _, name := range slices.Sorted(maps.Keys(e.phases)) {
+		text += fmt.Sprintf("; %s %d", name, e.phases[name])
+	}
+	mu.Lock()
+	reports = append(reports, text)
+	mu.Unlock()
 }
 
 // point runs the scenario up to step k and judges what is left. It tells whether the
@@ -103,6 +127,9 @@ func (e *explorer) point(s Scenario, k int) (finished bool) {
 	finished = !disk.Stopped()
 	if err != nil && (finished || !errors.Is(err, vfs.ErrPowerOff)) {
 		e.t.Fatalf("run with the power cut after step %d: %v", k, err)
+	}
+	if s.Phase != nil {
+		defer func(before int64) { e.phases[s.Phase()] += e.count - before }(e.count)
 	}
 	for i, c := range disk.Choices(*states, *seed+uint64(k)) {
 		where := fmt.Sprintf("power cut after step %d, unsynced effects %q (%d)", k, c, i)

@@ -59,6 +59,7 @@ type recorder struct {
 }
 
 func (r *recorder) Helper()             {}
+func (r *recorder) Name() string        { return "recorder" }
 func (r *recorder) Logf(string, ...any) {}
 func (r *recorder) Failed() bool        { return len(r.errors) > 0 }
 func (r *recorder) Errorf(f string, args ...any) {
