@@ -46,6 +46,9 @@ func errAnswer(op string) error {
 // checkCreate checks what does not depend on the tree.
 func (n *NameNode) checkCreate(req *dfs.CreateRequest) (policy uint8, err error) {
 	f := &n.cfg.Files
+	if err := checkNewPath(req.Path); err != nil {
+		return 0, err
+	}
 	if req.BlockSize < f.MinBlockSize {
 		return 0, &dfs.Error{Kind: dfs.Other, Path: req.Path, Msg: "Specified block size is less than configured minimum value (dfs.namenode.fs-limits.min-block-size): " +
 			strconv.FormatInt(req.BlockSize, 10) + " < " + strconv.FormatInt(f.MinBlockSize, 10)}

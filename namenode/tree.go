@@ -3,6 +3,7 @@ package namenode
 import (
 	"context"
 	"strconv"
+	"strings"
 
 	"redoubt/dfs"
 	"redoubt/namespace"
@@ -17,6 +18,9 @@ func (n *NameNode) Mkdirs(ctx context.Context, c *dfs.Caller, req *dfs.MkdirsReq
 		return false, err
 	}
 	defer n.end(r)
+	if err := checkNewPath(path); err != nil {
+		return false, err
+	}
 	ok, err := asBool(n.change(ctx, r, "create directory", path, func(r *request) (namespace.Op, any, error) {
 		if err := r.look(path, permit{create: true}); err != nil {
 			return nil, nil, err
@@ -362,4 +366,13 @@ func (n *NameNode) Concat(ctx context.Context, c *dfs.Caller, path string, sourc
 		n.blocksChanged(changed)
 	}
 	return err
+}
+
+// checkNewPath refuses the path of something new that has an empty name in it. Elsewhere
+// repeated slashes count as one, as in HDFS.
+func checkNewPath(path string) error {
+	if strings.Contains(path, "//") {
+		return &dfs.Error{Kind: dfs.InvalidPath, Path: path, Msg: "Invalid path name " + path}
+	}
+	return nil
 }

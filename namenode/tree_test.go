@@ -38,7 +38,7 @@ func TestMkdirs(t *testing.T) {
 	kindAndText(t, err, dfs.IllegalArgument, `".snapshot" is a reserved name.`)
 	_, err = r.Mkdirs(ctx, by("root"), "/.reserved/x", 0o755, true)
 	require.Error(t, err)
-	r.mkdir("root", "//a///c/", 0o755)
+	r.mkdir("root", "/a/c/", 0o755)
 	require.True(t, r.exists("/a/c"))
 }
 
@@ -305,4 +305,20 @@ func TestConcat(t *testing.T) {
 	require.False(t, r.exists("/d/b"))
 	require.Error(t, r.Concat(ctx, by("root"), "/d/a", []string{"/d/none"}))
 	require.Error(t, r.Concat(ctx, by("root"), "/d/a", []string{"/d/a"}))
+}
+
+// HDFS refuses a new path with an empty name in it, and takes one everywhere else.
+func TestNewPathsWithEmptyNames(t *testing.T) {
+	r := newRig(t, 1)
+	ctx, root := t.Context(), by("root")
+	for _, path := range []string{"//a", "/a//b", "/a//", "//"} {
+		_, err := r.Mkdirs(ctx, root, path, 0o755, true)
+		require.True(t, dfs.Is(err, dfs.InvalidPath), "%s: %v", path, err)
+	}
+	ok, err := r.Mkdirs(ctx, root, "/a/", 0o755, true)
+	require.NoError(t, err)
+	require.True(t, ok)
+	st, err := r.FileInfo(root, "//a//", true)
+	require.NoError(t, err)
+	require.NotNil(t, st)
 }
