@@ -152,6 +152,7 @@ func BenchmarkOps(b *testing.B) {
 	}
 	var w Walk
 	b.Run("lookup", func(b *testing.B) {
+		defer cpuPerOp(b, "cpu-ns/op", cpu())
 		for i := range b.N {
 			_ = s.Resolve(&w, paths[i&(1<<16-1)])
 			if w.Last() == nil {
@@ -160,6 +161,7 @@ func BenchmarkOps(b *testing.B) {
 		}
 	})
 	b.Run("stat", func(b *testing.B) {
+		defer cpuPerOp(b, "cpu-ns/op", cpu())
 		b.ReportAllocs()
 		for i := range b.N {
 			_ = s.Resolve(&w, paths[i&(1<<16-1)])
@@ -169,21 +171,9 @@ func BenchmarkOps(b *testing.B) {
 			}
 		}
 	})
-	b.Run("create+delete", func(b *testing.B) {
-		var buf []byte
-		c := Create{Parent: dfs.RootInodeID + 1, Names: []string{""}, Mode: 0o644, Owner: "u", Holder: "holder", Machine: "m",
-			Flags: dfs.CreateFlagCreate, Replication: 3, BlockSize: 128 << 20}
-		for i := range b.N {
-			c.Names[0] = string(benchName(buf, -i-2))
-			if _, err := s.apply(&c); err != nil {
-				b.Fatal(err)
-			}
-			if _, err := s.apply(&Delete{Parent: c.Parent, Name: c.Names[0]}); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
+	b.Run("life", func(b *testing.B) { benchLife(b, s) })
 	b.Run("rename", func(b *testing.B) {
+		defer cpuPerOp(b, "cpu-ns/op", cpu())
 		for i := range b.N {
 			p := paths[i&(1<<16-1)]
 			d := s.lookup(rootSlot, p[0])
@@ -198,6 +188,7 @@ func BenchmarkOps(b *testing.B) {
 		}
 	})
 	b.Run("list1000", func(b *testing.B) {
+		defer cpuPerOp(b, "cpu-ns/op", cpu())
 		var page []dfs.FileStatus
 		for i := range b.N {
 			d := s.lookup(rootSlot, paths[i&(1<<16-1)][0])
@@ -207,6 +198,41 @@ func BenchmarkOps(b *testing.B) {
 			}
 		}
 	})
+}
+
+func cpuPerOp(b *testing.B, unit string, since time.Duration) {
+	b.ReportMetric(float64((cpu()-since).Nanoseconds())/float64(b.N), unit)
+}
+
+// benchLife takes b.N files through their lives and prints what each step costs.
+func benchLife(b *testing.B, s *State) {
+	names, ids, blocks := make([]string, b.N), make([]dfs.InodeID, b.N), make([]dfs.Block, b.N)
+	for i := range names {
+		names[i] = string(benchName(nil, -i-2))
+	}
+	parent := func(i int) dfs.InodeID {
+		return dfs.RootInodeID + 1 + dfs.InodeID(i/benchDirs%max(*benchFiles/benchDirs, 1))
+	}
+	step := func(unit string, op func(i int) Op, done func(i int, r any)) {
+		since := cpu()
+		for i := range b.N {
+			r, err := s.apply(op(i))
+			if err != nil {
+				b.Fatal(err)
+			}
+			done(i, r)
+		}
+		cpuPerOp(b, unit, since)
+	}
+	none := func(int, any) {}
+	step("create-ns", func(i int) Op {
+		return &Create{Parent: parent(i), Names: names[i : i+1], Mode: 0o644, Owner: "u", Holder: "holder", Machine: "m",
+			Flags: dfs.CreateFlagCreate, Replication: 3, BlockSize: 128 << 20}
+	}, func(i int, r any) { ids[i] = r.(*Created).Status.ID })
+	step("addblock-ns", func(i int) Op { return &AddBlock{File: ids[i], Holder: "holder"} },
+		func(i int, r any) { blocks[i] = r.(*AddedBlock).Block })
+	step("close-ns", func(i int) Op { return &Close{File: ids[i], Holder: "holder", Last: blocks[i]} }, none)
+	step("delete-ns", func(i int) Op { return &Delete{Parent: parent(i), Name: names[i]} }, none)
 }
 
 // BenchmarkDuringSnapshot prints the slowest op while a snapshot is held.
