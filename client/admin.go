@@ -114,6 +114,30 @@ func (c *Client) FinalizeUpgrade(ctx context.Context) error {
 	return c.names.call(ctx, "finalizeUpgrade", empty, nil)
 }
 
+// UpgradeFinalized reports that no upgrade waits for its end.
+func (c *Client) UpgradeFinalized(ctx context.Context) (bool, error) {
+	var resp hdfspb.BoolResponse
+	err := c.names.call(ctx, "upgradeStatus", empty, &resp)
+	return resp.GetResult(), err
+}
+
+// Refresh makes the name node read something again: refreshServiceAcl,
+// refreshUserToGroupsMappings, refreshSuperUserGroupsConfiguration or refreshCallQueue.
+func (c *Client) Refresh(ctx context.Context, what string) error {
+	protocol, ok := refreshProtocols[what]
+	if !ok {
+		return &dfs.Error{Op: what, Kind: dfs.IllegalArgument, Msg: what + " is not known"}
+	}
+	return c.names.callProtocol(ctx, protocol, what, empty, nil)
+}
+
+var refreshProtocols = map[string]string{
+	"refreshServiceAcl":                   hdfspb.RefreshAuthorizationPolicyProtocol,
+	"refreshUserToGroupsMappings":         hdfspb.RefreshUserMappingsProtocol,
+	"refreshSuperUserGroupsConfiguration": hdfspb.RefreshUserMappingsProtocol,
+	"refreshCallQueue":                    hdfspb.RefreshCallQueueProtocol,
+}
+
 // OpenFiles lists files that are open for writing, those with an id above after.
 func (c *Client) OpenFiles(ctx context.Context, after dfs.InodeID, path string) (files []dfs.OpenFile, more bool, err error) {
 	var resp hdfspb.ListOpenFilesResponse

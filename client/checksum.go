@@ -25,7 +25,8 @@ func (c *Client) Checksum(ctx context.Context, path string) (*FileChecksum, erro
 	return c.checksum(ctx, path, datatransfer.ChecksumMD5CRC)
 }
 
-// CompositeChecksum asks for the CRC of a file's bytes.
+// CompositeChecksum asks for the CRC of a file's bytes; of an empty file, as in HDFS, for
+// the MD5 of nothing.
 func (c *Client) CompositeChecksum(ctx context.Context, path string) (*FileChecksum, error) {
 	return c.checksum(ctx, path, datatransfer.ChecksumComposite)
 }
@@ -47,7 +48,7 @@ func (c *Client) checksum(ctx context.Context, path string, kind datatransfer.Ch
 			return nil, &dfs.Error{Op: "checksum", Path: path, Kind: dfs.Other, Msg: "Fail to get checksum, since blocks of " + path + " have different checksum types"}
 		}
 	}
-	if kind == datatransfer.ChecksumComposite {
+	if kind == datatransfer.ChecksumComposite && len(results) > 0 {
 		return composite(results, located.Blocks)
 	}
 	return md5OfMD5(results), nil

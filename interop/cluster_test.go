@@ -25,6 +25,7 @@ import (
 type cluster struct {
 	uri  string // hdfs://127.0.0.1:PORT
 	http string // host:port of the name node's web server
+	dir  string // where its data is
 }
 
 // fsBinary builds cmd/fs once for all tests.
@@ -61,10 +62,11 @@ func startRedoubt(t testing.TB, args ...string) cluster {
 	}
 	bin, err := fsBinary()
 	require.NoError(t, err)
-	args = append([]string{"minicluster", "--dir", t.TempDir(), "--rpc-port", "0", "--http-port", "0"}, args...)
+	dir := t.TempDir()
+	args = append([]string{"minicluster", "--dir", dir, "--rpc-port", "0", "--http-port", "0"}, args...)
 	out := start(t, exec.Command(bin, args...))
 	m := readyLine.FindStringSubmatch(await(t, out, readyLine, 30*time.Second))
-	return cluster{uri: m[1], http: m[2]}
+	return cluster{uri: m[1], http: m[2], dir: dir}
 }
 
 // startHadoop runs a real Hadoop cluster until the test ends.

@@ -408,7 +408,7 @@ func (c *copier) move(src, target *item) error {
 	}
 	ok, err := target.fs.rename(c.ctx, src.path, target.path)
 	if err == nil && !ok {
-		err = inputOutput("rename", src.String())
+		err = inputOutput("", src.String())
 	}
 	return err
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"sort"
-	"strconv"
 	"strings"
 	"time"
 
@@ -19,6 +18,7 @@ import (
 type admin struct {
 	ctx  context.Context
 	out  *bufio.Writer
+	err  io.Writer
 	c    *client.Client
 	uri  string // hdfs://authority
 	home string
@@ -44,6 +44,11 @@ func adminCommands() []adminCmd {
 		{"clrQuota", "<dirname>...<dirname>", "Takes that limit away.", 1, -1, (*admin).clearQuota},
 		{"setSpaceQuota", "<quota> [-storageType <storagetype>] <dirname>...<dirname>", "Limits the bytes, replicas counted, below directories; k, m, g, t may follow the number.", 2, -1, (*admin).setSpaceQuota},
 		{"clrSpaceQuota", "[-storageType <storagetype>] <dirname>...<dirname>", "Takes that limit away.", 1, -1, (*admin).clearSpaceQuota},
+		{"upgrade", "<query | finalize>", "Shows whether an upgrade waits for its end, or ends it for good.", 1, 1, (*admin).upgrade},
+		{"refreshServiceAcl", "", "Makes the name node read again who may use which protocol.", 0, 0, (*admin).refreshServiceACL},
+		{"refreshUserToGroupsMappings", "", "Makes the name node look up users' groups again.", 0, 0, (*admin).refreshGroups},
+		{"refreshSuperUserGroupsConfiguration", "", "Makes the name node read again who may act for others.", 0, 0, (*admin).refreshProxies},
+		{"refreshCallQueue", "", "Makes the name node read the call queue's configuration again.", 0, 0, (*admin).refreshCallQueue},
 		{"finalizeUpgrade", "", "Ends an upgrade for good.", 0, 0, (*admin).finalizeUpgrade},
 		{"printTopology", "", "Shows racks and their datanodes.", 0, 0, (*admin).printTopology},
 		{"setBalancerBandwidth", "<bandwidth in bytes per second>", "Tells datanodes how fast they may move blocks.", 1, 1, (*admin).setBandwidth},
@@ -96,8 +101,10 @@ func (e *env) administer(ctx context.Context, cmd *adminCmd, args []string) int 
 	defer out.Flush()
 	complain := func(err error) int {
 		out.Flush()
-		line, _, _ := strings.Cut(message(err), "\n")
-		fmt.Fprintf(e.stderr, "%s: %s\n", cmd.name, line)
+		for _, one := range errorList(err) {
+			line, _, _ := strings.Cut(message(one), "\n")
+			fmt.Fprintf(e.stderr, "%s: %s\n", cmd.name, line)
+		}
 		if isUsage(err) {
 			adminUsage(e.stderr, cmd.name)
 		}
@@ -116,7 +123,10 @@ func (e *env) administer(ctx context.Context, cmd *adminCmd, args []string) int 
 		return complain(err)
 	}
 	defer c.Close()
-	err = cmd.run(&admin{ctx, out, c, "hdfs://" + u.authority, "/user/" + e.user, time.Local}, args)
+	err = cmd.run(&admin{ctx, out, e.stderr, c, "hdfs://" + u.authority, "/user/" + e.user, time.Local}, args)
+	if errors.Is(err, errSaid) {
+		return exitUsage
+	}
 	if errors.Is(err, errOnlyUsage) {
 		adminUsage(e.stderr, cmd.name)
 		return 0
@@ -126,6 +136,17 @@ func (e *env) administer(ctx context.Context, cmd *adminCmd, args []string) int 
 	}
 	return 0
 }
+
+// errorList takes errors.Join apart.
+func errorList(err error) []error {
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		return many.Unwrap()
+	}
+	return []error{err}
+}
+
+// errSaid is an error that the user has been told of.
+var errSaid = errors.New("said")
 
 // errOnlyUsage shows the usage and counts as success, as in Hadoop.
 var errOnlyUsage = errors.New("usage")
@@ -243,17 +264,20 @@ func (a *admin) metaSave(args []string) error {
 }
 
 func (a *admin) setBandwidth(args []string) error {
-	n, err := strconv.ParseInt(args[0], 10, 64)
+	n, err := quotaValue(args[0])
 	if err != nil {
-		return usagef("NumberFormatException: For input string: %q", args[0])
+		return err
 	}
 	if n < 0 {
-		return usagef("Bandwidth should be a non-negative integer")
+		fmt.Fprintln(a.err, "Bandwidth should be a non-negative integer")
+		return errSaid
 	}
-	if err = a.c.SetBalancerBandwidth(a.ctx, n); err == nil {
-		fmt.Fprintf(a.out, "Balancer bandwidth is set to %d\n", n)
+	if err = a.c.SetBalancerBandwidth(a.ctx, n); err != nil {
+		fmt.Fprintln(a.err, "Balancer bandwidth is set failed.")
+		return err
 	}
-	return err
+	fmt.Fprintf(a.out, "Balancer bandwidth is set to %d\n", n)
+	return nil
 }
 
 // size reads a quota: a number with a binary suffix.
@@ -269,18 +293,19 @@ func quotaValue(s string) (int64, error) {
 	return n, nil
 }
 
-// eachDir calls f for each directory argument.
+// eachDir calls f for each directory argument; one that fails does not stop the others.
 func (a *admin) eachDir(dirs []string, f func(path string) error) error {
+	var failed []error
 	for _, d := range dirs {
 		p, err := parsePath(d)
 		if err != nil {
 			return err
 		}
 		if err := f(joinPath(a.home, p.path)); err != nil {
-			return err
+			failed = append(failed, err)
 		}
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
 func (a *admin) setQuota(args []string) error {
@@ -306,7 +331,7 @@ func storageTypeOption(args []string) ([]string, dfs.StorageType, error) {
 		}
 		t, ok := storageTypeNamed(args[i+1])
 		if !ok {
-			return nil, 0, usagef("Storage type %s is not available.", args[i+1])
+			return nil, 0, usagef("Storage type %s is not available. Available storage types are [SSD, DISK, ARCHIVE, PROVIDED, NVDIMM]", args[i+1])
 		}
 		return append(append([]string(nil), args[:i]...), args[i+2:]...), t, nil
 	}
@@ -378,15 +403,21 @@ func (a *admin) printTopology([]string) error {
 func (a *admin) listOpenFiles(args []string) error {
 	path := ""
 	for i, s := range args {
-		if s == "-path" && i+1 < len(args) {
-			path = args[i+1]
+		if s != "-path" {
+			continue
 		}
+		if i+1 == len(args) {
+			return usagef("option -path requires 1 argument.")
+		}
+		path = args[i+1]
 	}
 	fmt.Fprintf(a.out, "%-20s\t%-20s\t%s\n", "Client Host", "Client Name", "Open File Path")
 	for after, more := dfs.InodeID(0), true; more; {
 		var files []dfs.OpenFile
 		var err error
 		if files, more, err = a.c.OpenFiles(a.ctx, after, cmpPath(path)); err != nil {
+			a.out.Flush()
+			fmt.Fprintln(a.err, "List open files failed.")
 			return err
 		}
 		for _, f := range files {

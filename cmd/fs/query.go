@@ -285,7 +285,7 @@ func (inv *invocation) truncate(it *item, length int64, wait bool) error {
 		fmt.Fprintf(inv.out, "Truncating %s to length: %d. Wait for block recovery to complete before further updating this file.\n", it, length)
 		return nil
 	}
-	fmt.Fprintf(inv.out, "Waiting for %s ...", it)
+	fmt.Fprintf(inv.out, "Waiting for %s ...\n", it)
 	inv.out.Flush()
 	for {
 		closed, err := t.isClosed(inv.ctx, it.path)
@@ -295,15 +295,13 @@ func (inv *invocation) truncate(it *item, length int64, wait bool) error {
 		if closed {
 			break
 		}
-		fmt.Fprint(inv.out, ".")
-		inv.out.Flush()
 		select {
 		case <-inv.ctx.Done():
 			return inv.ctx.Err()
 		case <-time.After(time.Second):
 		}
 	}
-	fmt.Fprintln(inv.out, " done")
+	fmt.Fprintf(inv.out, "Truncated %s to length: %d\n", it, length)
 	return nil
 }
 
