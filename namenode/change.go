@@ -50,6 +50,9 @@ func (n *NameNode) prepare(r *request, what, path string, prepare preparer) (nam
 	if path == "/"+reservedName && what != "create directory" {
 		return nil, nil, &dfs.Error{Kind: dfs.InvalidPath, Path: path, Msg: "Invalid path name " + path}
 	}
+	if !r.who.super && isRaw(path) {
+		return nil, nil, r.notRaw(what)
+	}
 	op, answer, err := prepare(r)
 	if op == nil || err != nil {
 		return nil, answer, err

@@ -26,6 +26,9 @@ func (n *NameNode) rename(ctx context.Context, c *dfs.Caller, src, dst string, l
 	}
 	defer n.end(r)
 	answer, err := n.change(ctx, r, "rename", src, func(r *request) (namespace.Op, any, error) {
+		if !r.who.super && isRaw(dst) {
+			return nil, nil, r.notRaw("rename")
+		}
 		return r.prepareRename(src, dst, legacy, opt)
 	})
 	cmd := "rename"

@@ -79,6 +79,24 @@ func isRaw(path string) bool {
 	return ok && (rest == "" || rest[0] == '/')
 }
 
+// notRaw refuses a change by way of /.reserved/raw to all but the superuser.
+func (r *request) notRaw(what string) error {
+	op := rawOps[what]
+	if op == "" {
+		op = what
+	}
+	return &dfs.Error{Kind: dfs.Permission, Msg: "Access denied for user " + r.who.user + ". Superuser privilege is required for operation " + op}
+}
+
+// rawOps names operations as refusals do, by what change is told of them.
+var rawOps = map[string]string{
+	"create directory": "mkdirs", "create file": "create", "append to file": "append", "truncate for": "truncate",
+	"set permission for": "setPermission", "set owner for": "setOwner", "set times": "setTimes", "set replication for": "setReplication",
+	"set storage policy for": "setStoragePolicy", "set XAttr": "setXAttr", "remove XAttr entry": "removeXAttr",
+	"modify ACL entries": "modifyAclEntries", "remove ACL entries": "removeAclEntries", "remove default ACL entries": "removeDefaultAcl",
+	"remove ACL": "removeAcl", "set ACL": "setAcl",
+}
+
 // mayUseXAttr checks the rights to an attribute's name space: user is for all, trusted for
 // the superuser, raw for paths below /.reserved/raw, and of the others only one is for users.
 func (r *request) mayUseXAttr(x *dfs.XAttr, raw bool) error {

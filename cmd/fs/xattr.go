@@ -45,6 +45,27 @@ func popValue(args []string, option string) (rest []string, value string, given 
 	return args, "", false, nil
 }
 
+// popFlag takes an option out of the arguments before "--".
+func popFlag(args []string, option string) (rest []string, given bool) {
+	for i, a := range args {
+		if a == "--" {
+			break
+		}
+		if a == option {
+			return slices.Concat(args[:i], args[i+1:]), true
+		}
+	}
+	return args, false
+}
+
+// lastPath checks that one path is left, perhaps behind "--".
+func lastPath(args []string) ([]string, error) {
+	if len(args) > 0 && args[0] == "--" {
+		args = args[1:]
+	}
+	return args, onePath(args, ".")
+}
+
 var getfattrCmd = &shellCmd{
 	name: "getfattr", args: "[-R] {-n name | -d} [-e en] <path>",
 	help: "Shows extended attributes of a file or directory and their values.\n  -n name  this one\n  -d  all\n  -R  everything below too\n" +
@@ -65,28 +86,25 @@ var getfattrCmd = &shellCmd{
 		if show == nil {
 			return nil, usagef("Invalid/unsupported encoding option specified: %s", encoding)
 		}
-		f := flags{max: -1, names: []string{"d", "R"}}
-		if args, err = f.parse(args); err != nil {
-			return nil, err
-		}
-		if !named && !f.given["d"] {
+		args, inv.recursive = popFlag(args, "-R")
+		args, dump := popFlag(args, "-d")
+		if !named && !dump {
 			return nil, usagef("Must specify '-n name' or '-d' option.")
 		}
-		inv.recursive = f.given["R"]
 		inv.steps.path = func(it *item) error {
 			fmt.Fprintf(inv.out, "# file: %s\n", it)
-			if f.given["d"] {
+			if dump {
 				return inv.dumpXAttrs(it, show)
 			}
 			return inv.showXAttr(it, name, show)
 		}
-		return args, onePath(args, ".")
+		return lastPath(args)
 	},
 }
 
 // valueFormats are the encodings of values.
 var valueFormats = map[string]func(v []byte) string{
-	"text":   func(v []byte) string { return `"` + strings.ToValidUTF8(string(v), "\ufffd") + `"` },
+	"text":   func(v []byte) string { return `"` + string([]rune(string(v))) + `"` },
 	"hex":    func(v []byte) string { return "0x" + hex.EncodeToString(v) },
 	"base64": func(v []byte) string { return "0s" + base64.StdEncoding.EncodeToString(v) },
 }
@@ -195,7 +213,7 @@ func setupSetfattr(inv *invocation, args []string) ([]string, error) {
 		}
 		return k.setXAttr(inv.ctx, it.path, name, value)
 	}
-	return args, onePath(args, ".")
+	return lastPath(args)
 }
 
 // parseValue reads an attribute's value as the user typed it.
