@@ -108,3 +108,59 @@ func (s *State) reachesRoot(i uint32, good []bool) bool {
 	}
 	return true
 }
+
+// countTrees counts what each directory's subtree takes of quotas, each directory once,
+// after those in it. It also holds the blocks of files to the states that they can have.
+func (s *State) countTrees(dfs.SectionSource) error {
+	inside := make([]uint32, len(s.dirs.list)) // directories in a directory that are not counted yet
+	for i := uint32(1); i < s.inodes.next; i++ {
+		in := s.inodes.at(i)
+		if in.id == 0 {
+			continue
+		}
+		if in.isFile() {
+			if err := s.checkStates(i, in); err != nil {
+				return err
+			}
+			d := s.inodes.at(in.parent)
+			d.layout++
+			d.body.low += uint64(s.space(i))
+		} else if in.parent != 0 {
+			inside[s.inodes.at(in.parent).slot()]++
+		}
+	}
+	const counted = 1<<32 - 1
+	for i := uint32(1); i < s.inodes.next; i++ {
+		for p := i; p != 0; {
+			in := s.inodes.at(p)
+			if in.id == 0 || !in.isDir() || inside[in.slot()] != 0 {
+				break
+			}
+			inside[in.slot()] = counted
+			if p = in.parent; p != 0 {
+				d := s.inodes.at(p)
+				d.layout += in.layout
+				d.body.low += in.body.low
+				inside[d.slot()]--
+			}
+		}
+	}
+	return nil
+}
+
+// checkStates refuses a closed file with a block that is not complete, and an open one with such a
+// block before the last two.
+func (s *State) checkStates(i uint32, in *inode) (err error) {
+	loose := uint32(0)
+	if in.has(flagOpen) {
+		loose = 2
+	}
+	at := uint32(0)
+	s.eachBlock(i, func(ref uint32) bool {
+		if at++; at+loose <= in.count() && s.block(ref).state() != BlockCompleted {
+			err = corrupt("block %d of inode %d is %s", s.block(ref).id(), in.id, s.block(ref).state())
+		}
+		return err == nil
+	})
+	return err
+}
