@@ -131,3 +131,36 @@ func appendTo(t *testing.T, client *hdfs.Client, name string, data []byte, rng *
 	require.NoError(t, err)
 	require.True(t, bytes.Equal(append(data[:len(data):len(data)], more...), got), "%s: after append", name)
 }
+
+// TestGoClientXAttrs sets, lists, gets and removes extended attributes.
+func TestGoClientXAttrs(t *testing.T) {
+	c := startRedoubt(t)
+	super := c.goClient(t, currentUser(t))
+	require.NoError(t, super.MkdirAll("/user/alice", 0o755))
+	require.NoError(t, super.Chown("/user/alice", "alice", "staff"))
+	alice := c.goClient(t, "alice")
+	require.NoError(t, alice.CreateEmptyFile("/user/alice/f"))
+	require.NoError(t, alice.SetXAttr("/user/alice/f", "user.color", "red"))
+	require.NoError(t, alice.SetXAttr("/user/alice/f", "user.empty", ""))
+	require.NoError(t, alice.SetXAttr("/user/alice/f", "user.color", "blue"))
+	require.NoError(t, super.SetXAttr("/user/alice/f", "trusted.note", "kept"))
+
+	all, err := alice.ListXAttrs("/user/alice/f")
+	require.NoError(t, err)
+	require.Equal(t, map[string]string{"user.color": "blue", "user.empty": ""}, all)
+	all, err = super.ListXAttrs("/user/alice/f")
+	require.NoError(t, err)
+	require.Len(t, all, 3)
+	some, err := alice.GetXAttrs("/user/alice/f", "user.color")
+	require.NoError(t, err)
+	require.Equal(t, map[string]string{"user.color": "blue"}, some)
+
+	_, err = alice.GetXAttrs("/user/alice/f", "user.color", "user.nope")
+	require.ErrorContains(t, err, "not found")
+	require.ErrorIs(t, alice.SetXAttr("/user/alice/f", "trusted.note", "mine"), os.ErrPermission)
+	require.ErrorIs(t, c.goClient(t, "bob").SetXAttr("/user/alice/f", "user.color", "green"), os.ErrPermission)
+	_, err = alice.ListXAttrs("/user/alice/nope")
+	require.ErrorIs(t, err, os.ErrNotExist)
+	require.NoError(t, alice.RemoveXAttr("/user/alice/f", "user.color"))
+	require.Error(t, alice.RemoveXAttr("/user/alice/f", "user.color"))
+}

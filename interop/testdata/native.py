@@ -3,7 +3,7 @@ import os
 import random
 import sys
 
-from hdfs_native import Client, WriteOptions
+from hdfs_native import AclEntry, Client, WriteOptions
 
 client = Client(sys.argv[1])
 random.seed(7)
@@ -70,4 +70,25 @@ check(summary.directory_count == 3 and summary.file_count == 6, f"summary: {summ
 fails("delete of a full directory", lambda: client.delete("/native", False))
 check(client.delete("/native", True), "recursive delete")
 fails("stat after delete", lambda: client.get_file_info("/native"))
+
+client.create("/acl").close()
+check(client.get_acl_status("/acl").entries == [], "no ACL on a new file")
+client.modify_acl_entries("/acl", [AclEntry("user", "access", "r-x", "bob"), AclEntry("group", "access", "rwx", "ops")])
+entries = {str(e) for e in client.get_acl_status("/acl").entries}
+check(len(entries) == 3, f"two named entries and the group's: {entries}")
+client.remove_acl_entries("/acl", [AclEntry("group", "access", "---", "ops")])
+check(len(client.get_acl_status("/acl").entries) == 2, "an entry removed")
+client.set_acl("/acl", [AclEntry("user", "access", "rwx"), AclEntry("group", "access", "r-x"), AclEntry("other", "access", "---")])
+check(client.get_file_info("/acl").permission == 0o750 and not client.get_acl_status("/acl").entries, "a minimal ACL is a mode")
+fails("a default ACL on a file", lambda: client.modify_acl_entries("/acl", [AclEntry("user", "default", "rwx", "bob")]))
+client.remove_acl("/acl")
+client.delete("/acl")
+client.mkdirs("/acls")
+client.modify_acl_entries("/acls", [AclEntry("user", "default", "rwx", "bob")])
+check(len(client.get_acl_status("/acls").entries) == 5, "a default ACL is completed")
+client.mkdirs("/acls/child")
+check(len(client.get_acl_status("/acls/child").entries) == 7, "a default ACL is inherited")
+client.remove_default_acl("/acls")
+check(client.get_acl_status("/acls").entries == [], "default ACL removed")
+client.delete("/acls", True)
 print(f"{checks} checks with hdfs-native passed")
