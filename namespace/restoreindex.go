@@ -1,5 +1,7 @@
 package namespace
 
+import "redoubt/dfs"
+
 // What an image does not hold is made here when its records are in: the indexes by id, by
 // block and by name, and what directories count of their trees.
 
