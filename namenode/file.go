@@ -3,6 +3,7 @@ package namenode
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"strconv"
 
 	"redoubt/dfs"
@@ -152,6 +153,11 @@ func (n *NameNode) Append(ctx context.Context, c *dfs.Caller, path, holder strin
 		if f.UnderConstruction {
 			return nil, nil, r.takeOver(f, path, "APPEND_FILE", holder)
 		}
+		if flags&dfs.CreateFlagNewBlock == 0 {
+			if err := r.appendable(f, path); err != nil {
+				return nil, nil, err
+			}
+		}
 		return &namespace.Append{Head: r.headOnce(r.auth(&r.walk, len(r.walk.Chain))), File: f.ID, Holder: holder,
 			Machine: r.machine(), NewBlock: flags&dfs.CreateFlagNewBlock != 0}, nil, nil
 	})
@@ -181,6 +187,27 @@ func (n *NameNode) Append(ctx context.Context, c *dfs.Caller, path, holder strin
 	lb := r.locate(*a.Last)
 	lb.Locs = n.expected(a.Last.ID)
 	return &lb, &a.Status, nil
+}
+
+// appendable refuses to reopen a file's last block while no datanode is known to have it,
+// or shortly after the start only some of those that should: what is appended would be on
+// these alone. The caller holds the state's read lock.
+func (r *request) appendable(f *namespace.Inode, path string) error {
+	n := r.n
+	last, ok := n.ns.LastBlock(f.ID)
+	if !ok || last.Length >= f.BlockSize {
+		return nil
+	}
+	locs, corrupt := n.blocks.Locate(nil, last.ID, netip.Addr{})
+	want := 1
+	if r.now.Sub(n.started) < reportTime {
+		_, live := n.blocks.Safe()
+		want = max(1, min(int(f.Replication), live))
+	}
+	if !corrupt && len(locs)+len(n.blocks.Expected(last.ID)) >= want { // the latter: reports on their way
+		return nil
+	}
+	return &dfs.Error{Kind: dfs.Retriable, Path: path, Msg: "append: lastBlock=" + last.Block.String() + " of src=" + path + " is not sufficiently replicated yet."}
 }
 
 // Truncate shortens a file; false when a block has to be cut by its datanodes first. The

@@ -296,3 +296,24 @@ func TestOpenBlockAfterRestart(t *testing.T) {
 		require.NoError(t, r.CommitSync(ctx, give))
 	})
 }
+
+// After a restart an append waits until the last block's datanodes have reported: what is
+// appended and synced must not be on one of them alone.
+func TestAppendAfterRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 3)
+		defer r.stop()
+		b := r.write("/f", 1000)[0]
+		r.restart()
+		for i, d := range r.nodes {
+			d.report(b)
+			lb, _, err := r.Append(ctx, by("root"), "/f", "w", 0)
+			if i < 2 {
+				kindAndText(t, err, dfs.Retriable, "append: lastBlock="+b.String()+" of src=/f is not sufficiently replicated yet.")
+				continue
+			}
+			require.NoError(t, err)
+			require.Len(t, lb.Locs, 3)
+		}
+	})
+}

@@ -72,7 +72,7 @@ type cluster struct {
 }
 
 func startCluster(t *testing.T, datanodes int) *cluster {
-	c := &cluster{dir: t.TempDir(), rpc: freeAddress(t), http: freeAddress(t)}
+	c := &cluster{dir: keptDir(t), rpc: freeAddress(t), http: freeAddress(t)}
 	bin := c.build(t, "redoubt/cmd/namenode", "redoubt/cmd/datanode")
 	set := func(args []string, settings ...string) []string {
 		for _, s := range settings {
@@ -102,7 +102,7 @@ func startCluster(t *testing.T, datanodes int) *cluster {
 
 // startMinicluster starts fs minicluster, whose one process stands for the name node.
 func startMinicluster(t *testing.T, datanodes int) *cluster {
-	c := &cluster{dir: t.TempDir(), rpc: freeAddress(t), http: freeAddress(t)}
+	c := &cluster{dir: keptDir(t), rpc: freeAddress(t), http: freeAddress(t)}
 	bin := c.build(t, "redoubt/cmd/fs")
 	_, rpc, err := net.SplitHostPort(c.rpc)
 	require.NoError(t, err)
@@ -135,6 +135,20 @@ func (c *cluster) endWith(t *testing.T) {
 			}
 		}
 	})
+}
+
+// keptDir is a directory that stays when the test fails.
+func keptDir(t *testing.T) string {
+	dir, err := os.MkdirTemp("", "killtest")
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("everything is left in %s", dir)
+			return
+		}
+		os.RemoveAll(dir)
+	})
+	return dir
 }
 
 func (c *cluster) path(name string) string { return filepath.Join(c.dir, name) }
