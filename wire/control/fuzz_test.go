@@ -1,6 +1,7 @@
 package control
 
 import (
+	"runtime"
 	"testing"
 	"time"
 
@@ -103,6 +104,28 @@ func BenchmarkDecodeReplicas(b *testing.B) {
 	for b.Loop() {
 		if err := DecodeReplicas(blocks, 10_000, func(ReplicaInfo) error { return nil }); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// A length alone must not cost memory: only what was really sent may.
+func TestHostileLengthsAreBounded(t *testing.T) {
+	allocated := func() uint64 {
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.TotalAlloc
+	}
+	for _, body := range []string{
+		"\xdd\xff\xff\xff\xff",             // the message as an array of 2^32 - 1
+		"\x97\xdb\xff\xff\xff\xff",         // a string of 2^32 - 1 bytes in it
+		"\x97\xa1x\xdd\x7f\xff\xff\xff",    // an array of 2^31 - 1
+		"\x97\xa1x\xc6\x7f\xff\xff\xffabc", // bytes
+		"\x97\xa1x\xdf\x7f\xff\xff\xff",    // a map
+	} {
+		for _, msg := range []any{new(RegisterRequest), new(HeartbeatRequest), new(HeartbeatReply), new(BlockReportRequest), new(IncrementalRequest)} {
+			before := allocated()
+			require.Error(t, decode(append([]byte{bodyVersion}, body...), msg), "%x as %T", body, msg)
+			require.Less(t, allocated()-before, uint64(1<<20), "%x as %T", body, msg)
 		}
 	}
 }

@@ -2,7 +2,9 @@ package hadooprpc
 
 import (
 	"context"
+	"io"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,4 +53,29 @@ func FuzzClient(f *testing.F) {
 		<-read
 		_ = c.Close()
 	})
+}
+
+// A length alone must not cost memory: only what was really sent may.
+func TestHostileLengthsAreBounded(t *testing.T) {
+	const limit = 64 << 20
+	for name, in := range map[string]string{
+		"over the limit": "\x04\x00\x00\x01\x00",
+		"negative":       "\xff\xff\xff\xff\x00",
+		"empty":          "\x00\x00\x00\x00",
+	} {
+		r := newFrameReader(strings.NewReader(in), limit)
+		require.NoError(t, r.fill())
+		_, _, err := r.next()
+		require.ErrorIs(t, err, errFrame, name)
+	}
+	r := newFrameReader(strings.NewReader("\x04\x00\x00\x00only this"), limit)
+	var err error
+	for err == nil {
+		_, ok, frameErr := r.next()
+		require.NoError(t, frameErr)
+		require.False(t, ok)
+		err = r.fill()
+	}
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	require.LessOrEqual(t, len(r.buf), 2*smallBuffer)
 }
