@@ -22,7 +22,20 @@ type committer struct {
 	idle     *time.Timer
 	free     chan []*proposal
 	in       []*nameDir // memory of each
+	last     lastBatch
+	late     *time.Timer
 }
+
+// lastBatch is what gather knows of the batch before.
+type lastBatch struct {
+	took   time.Duration // of writing and syncing it
+	expect int           // proposals that waited behind it, and those it answered, who may come back
+	skip   int           // batches not to gather for, because waiting for the last one's callers was in vain
+}
+
+// slowSync is how long a sync takes before it pays to wait for a fuller batch. Callers of
+// a fast disk come back too late for that, and keep two batches going by turns instead.
+const slowSync = 500 * time.Microsecond
 
 // toApply is a batch that is durable, or a point between batches at which to do cut.
 type toApply struct {
@@ -35,12 +48,14 @@ func (c *committer) run() {
 	defer c.j.workers.Done()
 	defer close(c.j.toApply)
 	defer c.idle.Stop()
+	defer c.late.Stop()
 	for {
 		var buf []*proposal
 		select {
 		case buf = <-c.free:
 		default:
 		}
+		c.gather()
 		props, controls, closed := c.j.queue.take(buf, c.j.opt.MaxBatch)
 		if len(props) > 0 {
 			c.commit(props)
@@ -56,6 +71,27 @@ func (c *committer) run() {
 		}
 		c.recycle(props)
 		c.wait()
+	}
+}
+
+// gather gives those whom the last batch answered the time to come back, at most half of
+// what that batch's sync took: on a slow disk, one sync for all of them is better than
+// one for each half by turns. A lone caller never waits, nor do those who no longer come.
+func (c *committer) gather() {
+	l := &c.last
+	if l.took < slowSync {
+		return
+	}
+	if l.skip > 0 {
+		l.skip--
+		return
+	}
+	had, got := c.j.queue.await(l.expect, l.took/2, c.late)
+	if had > 0 && got < l.expect && got-had < (l.expect-had)/2 {
+		l.skip = 16
+	}
+	if had > 0 {
+		l.took = 0 // once for each batch
 	}
 }
 
@@ -90,9 +126,10 @@ func (c *committer) commit(props []*proposal) {
 		return
 	}
 	b := toApply{first: c.next, props: props}
+	c.last.expect = c.j.queue.size() + len(props)
 	c.next += dfs.TxID(len(props))
 	c.promised = false
-	if c.j.inflight.Load() == 0 && c.j.queue.empty() {
+	if c.j.inflight.Load() == 0 && c.j.queue.size() == 0 {
 		c.j.applyBatch(b) // nothing else to do meanwhile: spare the hand-over
 		return
 	}
@@ -127,7 +164,8 @@ func (c *committer) log(props []*proposal) error {
 	if err := c.append(); err != nil {
 		return err
 	}
-	c.j.stats.batch(len(props), c.batch.Size(), time.Since(start))
+	c.last.took = time.Since(start)
+	c.j.stats.batch(len(props), c.batch.Size(), c.last.took)
 	return nil
 }
 

@@ -77,7 +77,9 @@ func newJournal(opt Options) *Journal {
 	}
 	idle := time.NewTimer(time.Hour)
 	idle.Stop()
-	j.committer = committer{j: j, idle: idle, promised: true, free: make(chan []*proposal, 4)}
+	late := time.NewTimer(time.Hour)
+	late.Stop()
+	j.committer = committer{j: j, idle: idle, late: late, promised: true, free: make(chan []*proposal, 4)}
 	return j
 }
 

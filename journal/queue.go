@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"sync"
+	"time"
 
 	"redoubt/dfs"
 )
@@ -54,6 +55,7 @@ type queue struct {
 	room     sync.Cond // signalled when waiting shrinks or closed is set
 	waiting  []*proposal
 	bytes    int
+	want     int // signal wake when so many wait
 	controls []func()
 	closed   error // refuses whatever comes
 }
@@ -78,11 +80,11 @@ func (q *queue) push(ctx context.Context, p *proposal) error {
 		defer q.mu.Unlock()
 		return q.closed
 	}
-	first := len(q.waiting) == 0
 	q.waiting = append(q.waiting, p)
 	q.bytes += len(p.rec)
+	tell := len(q.waiting) == 1 || len(q.waiting) == q.want
 	q.mu.Unlock()
-	if first {
+	if tell {
 		q.signal()
 	}
 	return nil
@@ -157,10 +159,38 @@ func (q *queue) take(buf []*proposal, limit int) (props []*proposal, controls []
 	return props, controls, q.closed
 }
 
-func (q *queue) empty() bool {
+func (q *queue) size() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.waiting) == 0
+	return len(q.waiting)
+}
+
+// await waits until n proposals wait, or something else is to be done, or d has passed,
+// and tells how many waited before and after. It does not wait when there is none.
+func (q *queue) await(n int, d time.Duration, timer *time.Timer) (had, got int) {
+	timer.Reset(d)
+	defer timer.Stop()
+	had = -1
+	for {
+		q.mu.Lock()
+		got = len(q.waiting)
+		if had < 0 {
+			had = got
+		}
+		done := got == 0 || got >= min(n, maxWaiting) || q.closed != nil || len(q.controls) > 0
+		if q.want = n; done {
+			q.want = 0
+		}
+		q.mu.Unlock()
+		if done {
+			return had, got
+		}
+		select {
+		case <-q.wake:
+		case <-timer.C:
+			return had, q.size()
+		}
+	}
 }
 
 // close refuses what comes from now on with err; the first close counts, except that
