@@ -289,6 +289,10 @@ func (w *Writer) reopen(located *dfs.LocatedBlock) error {
 		ref: datatransfer.BlockRef{PoolID: located.PoolID, Block: located.Block},
 	}
 	w.carried = b
+	// A block that has too few replicas gets more first: who appends again and again leaves
+	// the name node no time to see to that. Where none can be had it goes on with these.
+	for b.wantsReplacement() && b.replace() == nil {
+	}
 	if err := b.rebuild(-1, nil, nil); err != nil {
 		return err
 	}
