@@ -31,3 +31,19 @@ func TestNNThroughputBenchmark(t *testing.T) {
 		})
 	}
 }
+
+// TestNNThroughputBlockReports lets the benchmark play ten datanodes that register,
+// receive blocks and report them, over HDFS's own DatanodeProtocol. It needs a cluster
+// without real datanodes: it takes a block's place from the datanode's port.
+func TestNNThroughputBlockReports(t *testing.T) {
+	needHadoop(t)
+	c := startRedoubt(t, "--datanodes", "0", "-D", "dfs.namenode.fs-limits.min-block-size=16")
+	for _, op := range []string{"blockReport -datanodes 10 -reports 500 -blocksPerReport 1000 -blocksPerFile 50 -blockSize 16", "all -blockSize 16"} {
+		t.Run(strings.Fields(op)[0], func(t *testing.T) {
+			args := append([]string{"java", "org.apache.hadoop.hdfs.server.namenode.NNThroughputBenchmark", "-fs", c.uri, "-op"}, strings.Fields(op)...)
+			out, err := exec.Command("./hadoop", args...).CombinedOutput()
+			require.NoError(t, err, "%s", out)
+			require.NotRegexp(t, `Exception`, string(out))
+		})
+	}
+}

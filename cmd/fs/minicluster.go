@@ -29,7 +29,7 @@ func runMinicluster(ctx context.Context, e *env, args []string) int {
 	flags.StringVar(&cfg.Dir, "dir", "redoubt-data", "directory for all data; formatted on first use")
 	flags.IntVar(&cfg.RPCPort, "rpc-port", 8020, "port for clients; 0 picks a free one")
 	flags.IntVar(&cfg.HTTPPort, "http-port", 9870, "port for /healthz and /metrics; 0 picks a free one, -1 is none")
-	flags.IntVar(&cfg.Datanodes, "datanodes", 4, "number of datanodes")
+	flags.IntVar(&cfg.Datanodes, "datanodes", 4, "number of datanodes; 0: a name node alone, for benchmarks that play datanodes")
 	flags.IntVar(&cfg.Racks, "racks", 0, "deal the datanodes out to so many racks; 0: one rack")
 	flags.IntVar(&cfg.Replication, "replication", 0, "replicas of a file whose client asks for none (default 3, or as many as there are datanodes)")
 	flags.BoolVar(&cfg.Pprof, "pprof", false, "serve profiles at /debug/pprof/ on the HTTP ports")
@@ -52,8 +52,7 @@ func runMinicluster(ctx context.Context, e *env, args []string) int {
 		return exitUsage
 	}
 	if cfg.Datanodes == 0 {
-		fmt.Fprintln(e.stderr, "fs minicluster: --datanodes 0: want 1 to 1000")
-		return exitUsage
+		cfg.Datanodes = -1 // none was asked for, and none there will be
 	}
 	level := slog.LevelWarn
 	if *verbose {

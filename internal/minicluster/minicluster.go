@@ -34,7 +34,7 @@ type Config struct {
 	Dir         string // where all data is; required. Formatted if it holds no cluster
 	RPCPort     int    // 0: a free port
 	HTTPPort    int    // 0: a free port; negative: no HTTP
-	Datanodes   int    // 4
+	Datanodes   int    // 4; negative: none, a name node alone
 	Racks       int    // datanodes are dealt out to /rack1 .. /rackN in turn; 0: all on /default-rack
 	Replication int    // of files whose client asks for none; 3, or the number of datanodes if that is less
 
@@ -57,7 +57,7 @@ func (c *Config) Validate() error {
 	need(c.Dir != "", "no directory is given")
 	need(c.RPCPort >= 0 && c.RPCPort < 1<<16, "RPC port %d is not between 0 and 65535", c.RPCPort)
 	need(c.HTTPPort < 1<<16, "HTTP port %d is above 65535", c.HTTPPort)
-	need(c.Datanodes >= 0 && c.Datanodes <= 1000, "%d datanodes: want 1 to 1000", c.Datanodes)
+	need(c.Datanodes <= 1000, "%d datanodes: want at most 1000", c.Datanodes)
 	need(c.Racks >= 0 && c.Racks <= 1000, "%d racks: want 0 to 1000", c.Racks)
 	need(c.Replication >= 0 && c.Replication <= dfs.MaxReplication, "replication %d is not between 1 and %d", c.Replication, dfs.MaxReplication)
 	return errors.Join(errs...)
@@ -85,8 +85,9 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	if cfg.Datanodes == 0 {
 		cfg.Datanodes = 4
 	}
+	cfg.Datanodes = max(0, cfg.Datanodes)
 	if cfg.Replication == 0 {
-		cfg.Replication = min(dfs.DefaultReplication, cfg.Datanodes)
+		cfg.Replication = max(1, min(dfs.DefaultReplication, cfg.Datanodes))
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)

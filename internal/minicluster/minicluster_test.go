@@ -194,8 +194,8 @@ func TestBadStarts(t *testing.T) {
 	require.ErrorContains(t, err, filepath.Join(dir, "name"))
 	write(t, open(t, c), "/f", []byte("x"))
 
-	_, err = minicluster.Start(t.Context(), minicluster.Config{Dir: "", Datanodes: -1, RPCPort: 70000, Replication: 1000})
-	for _, part := range []string{"no directory", "-1 datanodes", "70000", "replication 1000"} {
+	_, err = minicluster.Start(t.Context(), minicluster.Config{Dir: "", Datanodes: 1001, RPCPort: 70000, Replication: 1000})
+	for _, part := range []string{"no directory", "1001 datanodes", "70000", "replication 1000"} {
 		require.ErrorContains(t, err, part)
 	}
 	file := filepath.Join(t.TempDir(), "file")
@@ -215,4 +215,13 @@ func BenchmarkReady(b *testing.B) {
 		b.StartTimer()
 	}
 	b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N), "ms/ready")
+}
+
+// A name node alone is what benchmarks need that play the datanodes themselves.
+func TestNameNodeAlone(t *testing.T) {
+	c, err := minicluster.Start(t.Context(), minicluster.Config{Dir: t.TempDir(), Datanodes: -1, HTTPPort: -1})
+	require.NoError(t, err)
+	require.Zero(t, c.NameNode().Blocks().Nodes.Live)
+	require.Equal(t, uint16(1), c.NameNode().ServerDefaults().Replication)
+	require.NoError(t, c.Close())
 }
