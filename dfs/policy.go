@@ -1,5 +1,7 @@
 package dfs
 
+import "strings"
+
 // Policy is a block storage policy: on which media the replicas of a block go, and how
 // the block is made redundant. Ids and names of the first group are HDFS's own.
 type Policy struct {
@@ -32,10 +34,10 @@ var Policies = []Policy{
 	{ID: 15, Name: "LAZY_PERSIST", Creation: []StorageType{StorageRAMDisk, StorageDisk}, CreationFallback: []StorageType{StorageDisk}, ReplicationFallback: []StorageType{StorageDisk}},
 }
 
-// PolicyByName finds a policy by its exact name.
+// PolicyByName finds a policy by its name, in any case as HDFS does.
 func PolicyByName(name string) (Policy, bool) {
 	for _, p := range Policies {
-		if p.Name == name {
+		if strings.EqualFold(p.Name, name) {
 			return p, true
 		}
 	}

@@ -31,6 +31,8 @@ func commands() []command {
 	return []command{
 		{"dfs", "the file system shell; fs -ls /x is short for fs dfs -ls /x", runShell},
 		{"dfsadmin", "administer a cluster: -report, -safemode, -saveNamespace, ...", runDFSAdmin},
+		{"storagepolicies", "storage policies: -listPolicies, -getStoragePolicy, -setStoragePolicy, -unsetStoragePolicy", runStoragePolicies},
+		{"groups", "the groups of users as the name node sees them", runGroups},
 		{"minicluster", "run a whole cluster in this process: fs minicluster --help", runMinicluster},
 		{"bench", "measure an HDFS, this one or another: bench namenode, bench io", runBench},
 		{"oiv", "print or check an image or a block meta file: fs oiv -i FILE -p text|json|xml|stats|check", runOIV},
