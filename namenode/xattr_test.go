@@ -81,7 +81,9 @@ func TestXAttrRights(t *testing.T) {
 	require.NoError(t, r.SetPermission(ctx, by("root"), "/f", 0o600))
 	r.mkdir("root", "/open", 0o777)
 	r.mkdir("root", "/sticky", 0o1777)
-	set := func(user, path, name, value string) error { return r.SetXAttr(ctx, by(user), path, xattr(t, name, value), 3) }
+	set := func(user, path, name, value string) error {
+		return r.SetXAttr(ctx, by(user), path, xattr(t, name, value), 3)
+	}
 	for _, name := range []string{"security.s", "system.s", "raw.r"} {
 		kindAndText(t, set("root", "/f", name, "1"), dfs.Permission, "User doesn't have permission for xattr: "+name)
 	}

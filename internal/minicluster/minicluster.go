@@ -319,6 +319,3 @@ func (c *Cluster) HTTPAddr() string { return c.web }
 
 // Fresh reports whether Start formatted the directory.
 func (c *Cluster) Fresh() bool { return c.fresh }
-
-// VolumeDir is the directory of datanode i's blocks.
-func (c *Cluster) VolumeDir(i int) string { return filepath.Join(c.cfg.Dir, "data"+strconv.Itoa(i+1)) }

@@ -147,13 +147,6 @@ func (e *encoder) nest(num uint64, mark int) {
 	e.tag(num, 2)
 }
 
-// permission writes an FsPermission field.
-func (e *encoder) permission(num uint64, m dfs.Mode) {
-	at := e.mark()
-	e.uint(1, uint64(m&dfs.ModeMask))
-	e.nest(num, at)
-}
-
 // fileStatus writes an HdfsFileStatus field. located says whether locations belong in
 // it; a file without blocks then has an empty LocatedBlocks.
 func (e *encoder) fileStatus(num uint64, st *dfs.FileStatus, blocks *dfs.LocatedBlocks) {
