@@ -21,8 +21,8 @@ import (
 )
 
 var (
-	rounds   = flag.Int("killtest.rounds", 10, "how many times something is killed or pulled")
-	restarts = flag.Int("killtest.restarts", 3, "how many times fs minicluster is killed")
+	rounds   = flag.Int("killtest.rounds", 6, "how many times something is killed or pulled")
+	restarts = flag.Int("killtest.restarts", 2, "how many times fs minicluster is killed")
 	seed     = flag.Uint64("killtest.seed", 0, "seed of the load and of the victims; 0 takes one from the clock")
 )
 
