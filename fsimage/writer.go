@@ -6,8 +6,8 @@ import (
 	"hash/crc32"
 	"io"
 	"path"
-	"runtime"
 	"sync"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sync/errgroup"
@@ -168,10 +168,20 @@ func (w *writer) failure() error {
 	return w.err
 }
 
+// pause is how long a writer of chunks steps aside before each long one. A mere Gosched is not
+// enough: the scheduler would give its processor back to it, and never let that processor
+// take over work queued at the others, where callers then waited for up to 100 ms.
+const pause = 50 * time.Microsecond
+
+// longChunk is how many bytes take long enough to be worth a pause.
+const longChunk = 16 << 10
+
 // chunk compresses and writes one chunk. Before that it lets others have the processor:
 // an image is written beside callers who wait for answers.
 func (w *writer) chunk(b []byte) (chunk, error) {
-	runtime.Gosched()
+	if len(b) >= longChunk {
+		time.Sleep(pause)
+	}
 	stored, how := b, uint8(storedRaw)
 	if !w.opt.Raw && len(b) >= 128 {
 		packed := buffers.Get().(*[]byte)
