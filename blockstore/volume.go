@@ -188,6 +188,10 @@ func (v *volume) makeFinalDir(id dfs.BlockID) error {
 	if done.Load() {
 		return nil
 	}
+	// A volume that is gone, a disk that was pulled, is not to be begun anew at its place.
+	if _, err := v.fs.Stat(v.pool + "/finalized"); err != nil {
+		return err
+	}
 	if err := v.fs.MkdirAll(v.placeDir(id, inFinalized)); err != nil {
 		return err
 	}
