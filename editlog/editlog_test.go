@@ -319,6 +319,7 @@ type sickFS struct {
 	vfs.FS
 	read, write, sync error
 	short             int // bytes written before write fails
+	onRead            func() error
 }
 
 type sickFile struct {
@@ -339,6 +340,11 @@ func (s *sickFS) OpenWrite(name string) (vfs.File, error) {
 func (f *sickFile) ReadAt(b []byte, off int64) (int, error) {
 	if f.fs.read != nil && off > 0 {
 		return 0, f.fs.read
+	}
+	if f.fs.onRead != nil {
+		if err := f.fs.onRead(); err != nil {
+			return 0, err
+		}
 	}
 	return f.File.ReadAt(b, off)
 }
@@ -400,6 +406,39 @@ func TestReadErrorIsNotAnEnd(t *testing.T) {
 	require.False(t, errors.Is(err, ErrTorn))
 	fs.read = nil
 	require.Equal(t, before, contents(t, fs, seg))
+}
+
+// The same for every single read of a log with a damaged place, the search behind that
+// place included: it is the read error that comes out, never what was made of it.
+func TestEachReadFails(t *testing.T) {
+	mem := vfs.NewMem()
+	w := newLog(t, mem, 4*readAhead)
+	for range 3 {
+		require.NoError(t, add(w, 2))
+	}
+	seg := only(t, mem)
+	_, offsets, err := readAll(mem, seg)
+	require.NoError(t, err)
+	patch(t, mem, seg, offsets[0]+batchHeaderSize, []byte{0xff, 0xff, 0xff})
+	_, _, err = readAll(mem, seg)
+	require.True(t, dfs.Is(err, dfs.Corrupt), "%v", err)
+	fs := &sickFS{FS: mem}
+	for k := 0; ; k++ {
+		reads := 0
+		fs.onRead = func() error {
+			if reads++; reads == k+1 {
+				return syscall.EIO
+			}
+			return nil
+		}
+		_, _, err := readAll(fs, seg)
+		if reads <= k {
+			require.Greater(t, k, 2, "header, batches, look-ahead")
+			return
+		}
+		require.ErrorIs(t, err, syscall.EIO, "read %d", k)
+		require.False(t, dfs.Is(err, dfs.Corrupt), "read %d", k)
+	}
 }
 
 func TestFullDiskStopsFillingNotAppending(t *testing.T) {
