@@ -152,6 +152,19 @@ func (d *nameDir) writeVersion(fs vfs.FS, c dfs.ClusterInfo) error {
 	})
 }
 
+// MissingError says that a name directory can't be read at start. It may hold transactions
+// that the other ones lack: those of a time when they had been dropped.
+type MissingError struct {
+	Dir string
+	Err error
+}
+
+func (e *MissingError) Error() string {
+	return fmt.Sprintf("journal: name directory %s can't be used: %v; it may hold what the others miss: bring it back, or leave it out to go on without it", e.Dir, e.Err)
+}
+
+func (e *MissingError) Unwrap() error { return e.Err }
+
 // blank reports whether the directory exists and holds no namespace, not even the
 // remains of one.
 func (d *nameDir) blank(fs vfs.FS) (bool, error) {

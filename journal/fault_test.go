@@ -560,6 +560,35 @@ func TestBlankDirectoryJoins(t *testing.T) {
 	require.NoError(t, j.Close())
 }
 
+// TestStaleDirectoryAloneIsRefused: of two directories one was dropped, the other went on
+// and then is away. The first knows nothing of what it missed, so a start with both
+// configured must not take it for the latest.
+func TestStaleDirectoryAloneIsRefused(t *testing.T) {
+	mem, _ := imagesAt(t, "/a")
+	require.NoError(t, mem.MkdirAll("/b"))
+	j := open(t, options(mem, newMachine(), "/a", "/b"))
+	require.NoError(t, j.Close())
+	m := newMachine()
+	j = open(t, options(mem, m, "/b")) // goes on without /a
+	propose(t, j, 77, 78)
+	require.NoError(t, j.Close())
+	require.NoError(t, mem.Rename("/b", "/away"))
+
+	opt := options(mem, newMachine(), "/a", "/b")
+	opt.AllowMissing = false
+	_, err := Open(background, opt)
+	var missing *MissingError
+	require.ErrorAs(t, err, &missing)
+	require.Equal(t, "/b", missing.Dir)
+
+	require.NoError(t, mem.Rename("/away", "/b"))
+	again := newMachine()
+	opt.Machine = again
+	j = open(t, opt)
+	require.Equal(t, m.list, again.list)
+	require.NoError(t, j.Close())
+}
+
 // forgetful applies differently on replay.
 type forgetful struct{ *machine }
 

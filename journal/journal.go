@@ -150,6 +150,8 @@ func (j *Journal) survey() ([]*survey, error) {
 			surveys = append(surveys, s)
 		case errors.As(err, &locked), errors.As(err, &foreign), errors.As(err, &version), dfs.Is(err, dfs.IncorrectVersion):
 			return nil, err
+		case !j.opt.AllowMissing:
+			return nil, &MissingError{Dir: d.path, Err: err}
 		default:
 			d.err = err
 			continue

@@ -106,7 +106,7 @@ func (f *frozen) Sections() []dfs.Section {
 func options(fs vfs.FS, m Machine, dirs ...string) Options {
 	return Options{
 		FS: fs, Dirs: dirs, Machine: m, FillChunk: 512, DigestEvery: 3,
-		CheckpointTxns: -1, CheckpointInterval: -1, IdlePromise: -1, NoFinalCheckpoint: true,
+		CheckpointTxns: -1, CheckpointInterval: -1, IdlePromise: -1, NoFinalCheckpoint: true, AllowMissing: true,
 	}
 }
 

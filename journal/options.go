@@ -30,6 +30,10 @@ type Options struct {
 	CheckpointInterval time.Duration // checkpoint after so long, if anything was logged; 0: one hour; < 0: never by time
 	CheckpointParallel int           // goroutines that encode an image while clients write; 0: 1
 	NoFinalCheckpoint  bool          // Close only seals the log
+	// AllowMissing starts although a directory can't be read. It may be the only one that
+	// went on when the others were dropped, so without it that is an error: whoever knows
+	// better leaves the directory out of Dirs.
+	AllowMissing bool
 	Retain             int           // images kept in each directory; 0: 2
 
 	DigestEvery int   // transactions between digest marks in the log; 0: 10,000; < 0: none

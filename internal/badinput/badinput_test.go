@@ -50,6 +50,10 @@ func (s *stage) sh(t *testing.T, command string) (out string, code int) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-c", prelude+command)
+	// A command that should have failed and serves instead is ended with its children.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = time.Second
 	cmd.Env = s.env
 	cmd.Dir = s.dir
 	b, err := cmd.CombinedOutput()
@@ -106,7 +110,8 @@ func newStage(t *testing.T) *stage {
 	require.NoError(t, err, "%s", out)
 	for name, value := range map[string]string{
 		"PATH": bin + ":" + os.Getenv("PATH"), "HOME": s.dir, "USER": "tester", "HADOOP_USER_NAME": "tester", "LONG": strings.Repeat("x", 256),
-		"FREE": "-D dfs.datanode.address=127.0.0.1:0 -D dfs.datanode.ipc.address=127.0.0.1:0 -D dfs.datanode.http.address=127.0.0.1:0",
+		"PORTS": "-D dfs.namenode.rpc-address=127.0.0.1:0 -D dfs.namenode.http-address=127.0.0.1:0",
+		"FREE":  "-D dfs.datanode.address=127.0.0.1:0 -D dfs.datanode.ipc.address=127.0.0.1:0 -D dfs.datanode.http.address=127.0.0.1:0",
 	} {
 		s.set(name, value)
 	}
