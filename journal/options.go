@@ -34,7 +34,7 @@ type Options struct {
 	// went on when the others were dropped, so without it that is an error: whoever knows
 	// better leaves the directory out of Dirs.
 	AllowMissing bool
-	Retain             int           // images kept in each directory; 0: 2
+	Retain       int // images kept in each directory; 0: 2
 
 	DigestEvery int   // transactions between digest marks in the log; 0: 10,000; < 0: none
 	MaxBatch    int   // transactions in one batch; 0: 8192

@@ -51,6 +51,10 @@ func runMinicluster(ctx context.Context, e *env, args []string) int {
 		fmt.Fprintf(e.stderr, "fs minicluster: unexpected argument %q\n", flags.Arg(0))
 		return exitUsage
 	}
+	if cfg.Datanodes < 0 {
+		fmt.Fprintf(e.stderr, "fs minicluster: --datanodes %d: want 0 to 1000\n", cfg.Datanodes)
+		return exitUsage
+	}
 	if cfg.Datanodes == 0 {
 		cfg.Datanodes = -1 // none was asked for, and none there will be
 	}
