@@ -142,8 +142,8 @@ func (n *NameNode) changeACL(ctx context.Context, c *dfs.Caller, cmd, path strin
 
 // aclSafeMode words the refusals in safe mode.
 var aclSafeMode = map[string]string{
-	"modifyAclEntries": "modify ACL entries", "removeAclEntries": "remove ACL entries", "removeDefaultAcl": "remove default ACL entries",
-	"removeAcl": "remove ACL", "setAcl": "set ACL",
+	"modifyAclEntries": "modify ACL entries on", "removeAclEntries": "remove ACL entries on", "removeDefaultAcl": "remove default ACL entries on",
+	"removeAcl": "remove ACL on", "setAcl": "set ACL on",
 }
 
 // atPath adds the path to what is wrong with an ACL.

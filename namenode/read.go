@@ -362,7 +362,11 @@ func (n *NameNode) IsFileClosed(c *dfs.Caller, path string) (bool, error) {
 
 // CheckAccess refuses what the caller may not do with a path.
 func (n *NameNode) CheckAccess(c *dfs.Caller, path string, want dfs.Access) error {
-	return n.lookAt(c, "checkAccess", path, permit{target: want}, func(*request, *namespace.Inode) error { return nil })
+	err := n.lookAt(c, "checkAccess", path, permit{target: want}, func(*request, *namespace.Inode) error { return nil })
+	if dfs.Is(err, dfs.NotFound) {
+		return &dfs.Error{Kind: dfs.NotFound, Path: path, Msg: "Path not found: " + path}
+	}
+	return err
 }
 
 // LinkTarget refuses, since there are no symbolic links.

@@ -92,9 +92,9 @@ func (r *request) notRaw(what string) error {
 var rawOps = map[string]string{
 	"create directory": "mkdirs", "create file": "create", "append to file": "append", "truncate for": "truncate",
 	"set permission for": "setPermission", "set owner for": "setOwner", "set times": "setTimes", "set replication for": "setReplication",
-	"set storage policy for": "setStoragePolicy", "set XAttr": "setXAttr", "remove XAttr entry": "removeXAttr",
-	"modify ACL entries": "modifyAclEntries", "remove ACL entries": "removeAclEntries", "remove default ACL entries": "removeDefaultAcl",
-	"remove ACL": "removeAcl", "set ACL": "setAcl",
+	"set storage policy for": "setStoragePolicy", "set XAttr on": "setXAttr", "remove XAttr entry on": "removeXAttr",
+	"modify ACL entries on": "modifyAclEntries", "remove ACL entries on": "removeAclEntries", "remove default ACL entries on": "removeDefaultAcl",
+	"remove ACL on": "removeAcl", "set ACL on": "setAcl",
 }
 
 // mayUseXAttr checks the rights to an attribute's name space: user is for all, trusted for
@@ -173,7 +173,7 @@ func (n *NameNode) changeXAttr(ctx context.Context, c *dfs.Caller, cmd, path str
 		return err
 	}
 	defer n.end(r)
-	what := map[string]string{"setXAttr": "set XAttr", "removeXAttr": "remove XAttr entry"}[cmd]
+	what := map[string]string{"setXAttr": "set XAttr on", "removeXAttr": "remove XAttr entry on"}[cmd]
 	_, err = n.change(ctx, r, what, path, func(r *request) (namespace.Op, any, error) {
 		if err := r.mayUseXAttr(x, isRaw(path)); err != nil {
 			return nil, nil, err

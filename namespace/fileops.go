@@ -256,14 +256,14 @@ func (s *State) checkClose(o *Close) (file uint32, done bool, err error) {
 	}
 	last := s.last(file)
 	if last == 0 {
-		if o.Last.ID != 0 {
-			return 0, false, dfs.Errorf(dfs.Other, "file %s has no block %s", s.pathOf(file), o.Last)
-		}
-		return file, false, nil
+		return file, false, nil // a writer may name a block that it has abandoned
 	}
 	b := s.block(last)
 	if b.state() == BlockUnderRecovery {
 		return 0, false, s.underRecovery(b)
+	}
+	if o.Last.ID != 0 && uint64(o.Last.ID) != b.id() && b.state() >= BlockCommitted {
+		return file, false, nil // likewise: the one before it has its length
 	}
 	if o.Last.ID != 0 && !same(b, &o.Last) {
 		return 0, false, dfs.Errorf(dfs.Other, "Commit block with mismatching GS. NN has %s, client submits %s", b.public(), o.Last)
