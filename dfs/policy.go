@@ -1,6 +1,9 @@
 package dfs
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Policy is a block storage policy: on which media the replicas of a block go, and how
 // the block is made redundant. Ids and names of the first group are HDFS's own.
@@ -21,9 +24,20 @@ const (
 	PolicyHot         uint8 = 7
 )
 
-// Policies lists HDFS's policies by rising id, as getStoragePolicies answers them.
-// Ids 32 to 63 are kept for RAID5-k.
-var Policies = []Policy{
+// MinParityData and MaxParityData bound k, the blocks of one parity group, and
+// DefaultParityData is the k of the policy that is named RAID5 alone.
+const (
+	MinParityData     = 2
+	MaxParityData     = 16
+	DefaultParityData = 4
+)
+
+// parityPolicyBase plus k is the id of RAID5-k; ids 32 to 63 are kept for that.
+const parityPolicyBase = 32
+
+// Policies lists the policies by rising id, as getStoragePolicies answers them: HDFS's own,
+// and those of the parity groups.
+var Policies = append([]Policy{
 	{ID: 1, Name: "PROVIDED", Creation: []StorageType{StorageProvided, StorageDisk}, CreationFallback: []StorageType{StorageProvided, StorageDisk}, ReplicationFallback: []StorageType{StorageProvided, StorageDisk}},
 	{ID: 2, Name: "COLD", Creation: []StorageType{StorageArchive}},
 	{ID: 5, Name: "WARM", Creation: []StorageType{StorageDisk, StorageArchive}, CreationFallback: []StorageType{StorageDisk, StorageArchive}, ReplicationFallback: []StorageType{StorageDisk, StorageArchive}},
@@ -32,10 +46,39 @@ var Policies = []Policy{
 	{ID: 12, Name: "ALL_SSD", Creation: []StorageType{StorageSSD}, CreationFallback: []StorageType{StorageDisk}, ReplicationFallback: []StorageType{StorageDisk}},
 	{ID: 14, Name: "ALL_NVDIMM", Creation: []StorageType{StorageNVDIMM}, CreationFallback: []StorageType{StorageDisk}, ReplicationFallback: []StorageType{StorageDisk}},
 	{ID: 15, Name: "LAZY_PERSIST", Creation: []StorageType{StorageRAMDisk, StorageDisk}, CreationFallback: []StorageType{StorageDisk}, ReplicationFallback: []StorageType{StorageDisk}},
+}, parityPolicies()...)
+
+// parityPolicies makes RAID5 and RAID5-k for every k but RAID5's. Their replicas go where those of HOT go.
+func parityPolicies() []Policy {
+	var list []Policy
+	for k := MinParityData; k <= MaxParityData; k++ {
+		name := "RAID5-" + strconv.Itoa(k)
+		if k == DefaultParityData {
+			name = "RAID5"
+		}
+		list = append(list, Policy{ID: uint8(parityPolicyBase + k), Name: name, Group: k,
+			Creation: []StorageType{StorageDisk}, ReplicationFallback: []StorageType{StorageArchive}})
+	}
+	return list
 }
 
-// PolicyByName finds a policy by its name, in any case as HDFS does.
+// Parity is k, the blocks of one parity group; 0 means plain replication.
+func (p Policy) Parity() int { return p.Group }
+
+// ParityPolicy gives the policy whose groups have k blocks; false if k is out of range.
+func ParityPolicy(k int) (Policy, bool) {
+	if k < MinParityData || k > MaxParityData {
+		return Policy{}, false
+	}
+	return PolicyByID(uint8(parityPolicyBase + k))
+}
+
+// PolicyByName finds a policy by its name, in any case as HDFS does. RAID5-4 is another
+// name of RAID5.
 func PolicyByName(name string) (Policy, bool) {
+	if strings.EqualFold(name, "RAID5-"+strconv.Itoa(DefaultParityData)) {
+		name = "RAID5"
+	}
 	for _, p := range Policies {
 		if strings.EqualFold(p.Name, name) {
 			return p, true
