@@ -120,6 +120,8 @@ func (s *State) carryOut(op Op) (any, error) {
 		return nil, s.reassignLease(o)
 	case *CommitSync:
 		return s.commitSync(o)
+	case *ParityGroup:
+		return s.parityGroup(o)
 	case *Cluster:
 		s.setSetting(o.Key, o.Value)
 		return nil, nil
@@ -163,6 +165,8 @@ func (s *State) Precheck(op Op) (err error) {
 		_, err = s.writable(o.File, o.OldHolder, o.Auth)
 	case *CommitSync:
 		_, _, err = s.checkCommitSync(o)
+	case *ParityGroup:
+		err = s.checkParityGroup(o)
 	}
 	return err
 }

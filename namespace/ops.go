@@ -27,7 +27,7 @@ const (
 	KindCommitSync    Kind = 17
 	KindSnapshot      Kind = 18 // reserved
 	KindSymlink       Kind = 19 // reserved
-	KindParityGroup   Kind = 20 // reserved
+	KindParityGroup   Kind = 20
 	KindECPolicy      Kind = 21 // reserved
 	KindCache         Kind = 22 // reserved
 	KindSecrets       Kind = 23 // reserved
@@ -174,8 +174,8 @@ type Close struct {
 	Last   dfs.Block
 }
 
-// Append reopens a closed file for Holder. Unless NewBlock or the last block is full
-// that block is under construction again, with its stamp. Auth covers the file.
+// Append reopens a closed file for Holder. Unless NewBlock or the last block is full or in
+// a parity group, that block is under construction again, with its stamp. Auth covers the file.
 // Result: *Appended.
 type Append struct {
 	Head
@@ -213,6 +213,10 @@ type Deleted struct {
 	Blocks  []dfs.Block   // freed: their replicas can go
 	Files   []dfs.InodeID // files that were open for writing
 	Pending bool          // detached inodes wait for Delete ops with Reap
+	// Groups are the parity groups of which members have departed, in id order. One that
+	// State.Group no longer finds had no other members left: it has ended, and its parity
+	// and all its members are among the blocks that are freed.
+	Groups []dfs.BlockID
 }
 
 // Rename moves SrcName of SrcParent to DstName of DstParent. The caller has resolved
@@ -237,6 +241,7 @@ type Renamed struct {
 	OK     bool
 	Blocks []dfs.Block   // of an overwritten file
 	Files  []dfs.InodeID // overwritten while open
+	Groups []dfs.BlockID // as Deleted's
 }
 
 // Concat moves the blocks of Sources, in order, to the end of Target and removes the
@@ -248,7 +253,8 @@ type Concat struct {
 }
 
 // Truncate shortens a closed file to Length. Inside a block the file is left open for
-// Holder with its last block under recovery until a CommitSync. Auth covers the file.
+// Holder with its last block under recovery until a CommitSync; inside a block that is in a
+// parity group it is dfs.Stale: the block has to leave the group first. Auth covers the file.
 // Result: *Truncated.
 type Truncate struct {
 	Head
@@ -261,11 +267,12 @@ type Truncate struct {
 // Truncated is the result of Truncate.
 type Truncated struct {
 	File      dfs.InodeID
-	Done      bool         // false: Last needs a recovery to LastLength
-	Removed   []dfs.Block  // whole blocks
-	Last      dfs.Block    // with its old length; ID 0 none
-	Stamp     dfs.GenStamp // the recovery's stamp
-	NewLength int64        // of Last
+	Done      bool          // false: Last needs a recovery to LastLength
+	Removed   []dfs.Block   // whole blocks
+	Last      dfs.Block     // with its old length; ID 0 none
+	Stamp     dfs.GenStamp  // the recovery's stamp
+	NewLength int64         // of Last
+	Groups    []dfs.BlockID // as Deleted's
 }
 
 // Bits of SetAttr.Mask.
@@ -360,6 +367,46 @@ type CommitSync struct {
 	Remove bool
 }
 
+// Actions of ParityGroup.
+const (
+	GroupAllocate uint8 = 1 // an id and a stamp for a parity that is about to be made
+	GroupCommit   uint8 = 2 // the parity is durable: the group exists, in place of Replaces
+	GroupDissolve uint8 = 3 // the group ends; its blocks have enough replicas without it
+)
+
+// ParityGroup makes, replaces or ends a group of blocks that one parity block protects.
+//
+// Allocate has no other field. What it hands out is remembered by nobody, and never handed out again.
+//
+// Commit sets all fields. Every member must be a complete block of a file, exactly as the op
+// has it, and in no group but the one whose parity is Replaces (0: a new group); there may
+// be at most Data of them; Parity must be as long as the longest, and of an id and
+// a stamp that were handed out. A departed member of Replaces may stay, as long as one member has not
+// departed; it stays departed whatever Departed says here. Members of Replaces that are not among the new ones
+// leave, and its parity is freed.
+//
+// Dissolve has Parity.ID only.
+//
+// Errors: dfs.Stale where the state is not as the op has it; dfs.IllegalArgument for what could never be a
+// group. Result: *GroupChange.
+type ParityGroup struct {
+	Head
+	Action   uint8
+	Parity   dfs.Block
+	CRC      uint32 // CRC32C of the parity's bytes
+	Data     uint8  // k
+	Replaces dfs.BlockID
+	Members  []dfs.ParityMember
+}
+
+// GroupChange is the result of ParityGroup.
+type GroupChange struct {
+	Parity  dfs.Block       // Allocate: id and stamp; else the op's, with its length
+	Group   dfs.ParityGroup // Commit: the group as it is now
+	Removed []dfs.Block     // freed: the parity that is gone and the departed members that left
+	Left    []dfs.Block     // blocks of files that are in no group any more
+}
+
 // Cluster stores a setting of the whole cluster; "" as value removes it. Result: nil.
 type Cluster struct {
 	Head
@@ -417,6 +464,9 @@ func (*ReassignLease) Kind() Kind { return KindReassignLease }
 
 // Kind tells which op it is.
 func (*CommitSync) Kind() Kind { return KindCommitSync }
+
+// Kind tells which op it is.
+func (*ParityGroup) Kind() Kind { return KindParityGroup }
 
 // Kind tells which op it is.
 func (*Cluster) Kind() Kind { return KindCluster }

@@ -85,9 +85,11 @@ type BlockInfo struct {
 	dfs.Block
 	State       BlockState
 	File        dfs.InodeID
-	Replication uint16 // of the file
-	Policy      uint8  // of the file itself, 0 inherits
-	Offset      int64  // in the file; set by Blocks and LastBlock only
+	Replication uint16        // of the file
+	Policy      uint8         // of the file itself, 0 inherits
+	Kind        dfs.BlockKind // departed members and parities have no file
+	Group       dfs.BlockID   // the parity of its group, 0 none
+	Offset      int64         // in the file; set by Blocks and LastBlock only
 }
 
 // OpenFile is a file that is open for writing.
@@ -108,6 +110,10 @@ type Counts struct {
 	Leases      int64
 	Retries     int64
 	Detached    int64 // roots of deleted subtrees that wait to be reaped
+	Groups      int64 // parity groups
+	Members     int64 // of all groups, with the departed ones
+	Departed    int64 // members whose file is gone; they and the parities are not among Blocks
+	ParityBytes int64 // sum of the parities' lengths
 	NextInode   dfs.InodeID
 	NextBlock   dfs.BlockID
 	NextStamp   dfs.GenStamp
@@ -367,7 +373,7 @@ func (s *State) PenultimateBlock(file dfs.InodeID) (b BlockInfo, ok bool) {
 	return b, true
 }
 
-// Block finds a block by id.
+// Block finds a block by id: one of a file, a departed member or a parity, as Kind says.
 func (s *State) Block(id dfs.BlockID) (b BlockInfo, ok bool) {
 	i := s.byBlock.get(uint64(id))
 	if i == 0 {
@@ -376,7 +382,7 @@ func (s *State) Block(id dfs.BlockID) (b BlockInfo, ok bool) {
 	return s.blockInfo(i), true
 }
 
-// EachBlock calls fn with every block, in no useful order, until it returns false.
+// EachBlock calls fn with every block of a file, in no useful order, until it returns false.
 func (s *State) EachBlock(fn func(BlockInfo) bool) {
 	s.eachRef(func(ref uint32) bool { return fn(s.blockInfo(ref)) })
 }

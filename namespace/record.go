@@ -10,7 +10,7 @@ var opFields = [kindCount]int{
 	KindMkdirs: 7, KindCreate: 15, KindAddBlock: 3, KindAbandonBlock: 3, KindUpdateBlocks: 5,
 	KindClose: 3, KindAppend: 4, KindDelete: 6, KindRename: 9, KindConcat: 2, KindTruncate: 4,
 	KindSetAttr: 12, KindSetACL: 3, KindSetXAttr: 5, KindNextStamp: 0, KindReassignLease: 3,
-	KindCommitSync: 5, KindCluster: 2,
+	KindCommitSync: 5, KindParityGroup: 6, KindCluster: 2,
 }
 
 // headFields are kind, version, time, call and auth.
@@ -79,6 +79,8 @@ func newOp(kind Kind) Op {
 		return new(ReassignLease)
 	case KindCommitSync:
 		return new(CommitSync)
+	case KindParityGroup:
+		return new(ParityGroup)
 	case KindCluster:
 		return new(Cluster)
 	}
@@ -98,7 +100,7 @@ func (c *coder) opening() (Kind, error) {
 		return 0, dfs.Errorf(dfs.Corrupt, "namespace: record does not begin as an op")
 	case kind == 0 || kind >= kindCount || kindNames[kind] == "":
 		return 0, dfs.Errorf(dfs.Corrupt, "namespace: unknown op kind %d", kind)
-	case kind >= KindSnapshot && kind <= KindSecrets:
+	case kind >= KindSnapshot && kind <= KindSecrets && kind != KindParityGroup:
 		return 0, dfs.Errorf(dfs.Corrupt, "namespace: op %s is not supported by this version", kind)
 	case version != opVersion:
 		return 0, dfs.Errorf(dfs.Corrupt, "namespace: unsupported version %d of op %s", version, kind)
@@ -279,6 +281,38 @@ func (o *CommitSync) code(c *coder) {
 	codeInt(c, &o.Length)
 	c.bool(&o.Close)
 	c.bool(&o.Remove)
+}
+
+func (o *ParityGroup) code(c *coder) {
+	codeUint(c, &o.Action)
+	c.block(&o.Parity)
+	codeUint(c, &o.CRC)
+	codeUint(c, &o.Data)
+	codeUint(c, &o.Replaces)
+	codeMembers(c, &o.Members)
+}
+
+// codeMembers is an array of members: block, checksum of its bytes, checksum type and
+// bytes per checksum of its replicas, and whether it has departed.
+func codeMembers(c *coder, p *[]dfs.ParityMember) {
+	n := c.array(len(*p))
+	if c.read {
+		*p = (*p)[:0]
+	}
+	for i := 0; i < n && !c.bad; i++ {
+		if c.read {
+			*p = append(*p, dfs.ParityMember{})
+		}
+		m := &(*p)[i]
+		c.fields(5)
+		c.block(&m.Block)
+		codeUint(c, &m.CRC)
+		codeUint(c, &m.Checksum)
+		per := int64(m.BytesPer)
+		codeInt(c, &per)
+		m.BytesPer = int(per)
+		c.bool(&m.Departed)
+	}
 }
 
 func (o *Cluster) code(c *coder) {
