@@ -47,6 +47,9 @@ type fakeNameNode struct {
 	commits    []control.CommitSyncRequest
 	commands   map[string][]control.Command
 	failed     map[string][]string
+	folds      []control.FoldDoneRequest
+	sources    map[dfs.BlockID]*control.SourcesReply
+	asked      int   // for sources
 	refuse     error // of Register
 	silent     error // of Incremental
 }
@@ -54,7 +57,7 @@ type fakeNameNode struct {
 func startNameNode(t testing.TB, addr string) *fakeNameNode {
 	nn := &fakeNameNode{
 		cluster: testCluster, changed: make(chan struct{}), nodes: map[string]dfs.DatanodeID{}, registered: map[string]int{}, reports: map[string]int{},
-		replicas: map[string]map[dfs.BlockID]control.ReplicaInfo{}, commands: map[string][]control.Command{}, failed: map[string][]string{},
+		replicas: map[string]map[dfs.BlockID]control.ReplicaInfo{}, commands: map[string][]control.Command{}, failed: map[string][]string{}, sources: map[dfs.BlockID]*control.SourcesReply{},
 	}
 	nn.serve(t, addr)
 	return nn
@@ -178,6 +181,23 @@ func (nn *fakeNameNode) BadBlocks(_ context.Context, q *control.BadBlocksRequest
 func (nn *fakeNameNode) CommitSync(_ context.Context, q *control.CommitSyncRequest) error {
 	nn.update(func() { nn.commits = append(nn.commits, *q) })
 	return nil
+}
+
+func (nn *fakeNameNode) FoldDone(_ context.Context, q *control.FoldDoneRequest) error {
+	nn.update(func() { nn.folds = append(nn.folds, *q) })
+	return nil
+}
+
+func (nn *fakeNameNode) Sources(_ context.Context, q *control.SourcesRequest) (*control.SourcesReply, error) {
+	var reply *control.SourcesReply
+	nn.update(func() {
+		nn.asked++
+		reply = nn.sources[q.Block.ID]
+	})
+	if reply == nil {
+		return nil, dfs.Errorf(dfs.ReplicaNotFound, "%v is in no parity group", q.Block)
+	}
+	return reply, nil
 }
 
 func (nn *fakeNameNode) command(uuid string, c control.Command) {

@@ -197,6 +197,17 @@ func (c *NameNodeClient) CommitSync(ctx context.Context, req *CommitSyncRequest)
 	return err
 }
 
+// FoldDone calls NameNode.FoldDone.
+func (c *NameNodeClient) FoldDone(ctx context.Context, req *FoldDoneRequest) error {
+	_, err := call[empty](ctx, c.client, "foldDone", req)
+	return err
+}
+
+// Sources calls NameNode.Sources.
+func (c *NameNodeClient) Sources(ctx context.Context, req *SourcesRequest) (*SourcesReply, error) {
+	return call[SourcesReply](ctx, c.client, "sources", req)
+}
+
 // DataNodeClient calls a DataNode over the wire, as NameNodeClient does a name node.
 type DataNodeClient struct{ *client }
 

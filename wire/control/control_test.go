@@ -46,6 +46,10 @@ func (e *echo) BlockReport(ctx context.Context, r *BlockReportRequest) (*BlockRe
 func (e *echo) Incremental(ctx context.Context, r *IncrementalRequest) error { return e.take(ctx, r) }
 func (e *echo) BadBlocks(ctx context.Context, r *BadBlocksRequest) error     { return e.take(ctx, r) }
 func (e *echo) CommitSync(ctx context.Context, r *CommitSyncRequest) error   { return e.take(ctx, r) }
+func (e *echo) FoldDone(ctx context.Context, r *FoldDoneRequest) error       { return e.take(ctx, r) }
+func (e *echo) Sources(ctx context.Context, r *SourcesRequest) (*SourcesReply, error) {
+	return &SourcesReply{Block: r.Block, Sum: Sum{CRC: 9, HasCRC: true}, Sources: []Source{{Block: r.Block, Targets: []Target{{Storage: "s"}}}}}, e.take(ctx, r)
+}
 func (e *echo) InitRecovery(ctx context.Context, r *InitRecoveryRequest) (*ReplicaInfo, error) {
 	return &ReplicaInfo{Block: r.Block, State: dfs.ReplicaRWR}, e.take(ctx, r)
 }
@@ -100,6 +104,9 @@ func TestEveryCallOverTheWire(t *testing.T) {
 		{&IncrementalRequest{UUID: "u", Events: []ReplicaEvent{{Event: EventReceived, Block: block}}}, nil},
 		{&BadBlocksRequest{Reporter: "u", Blocks: []dfs.BadBlock{{Block: block, Nodes: []dfs.DatanodeID{node}, Storages: []string{"DS"}}}}, nil},
 		{&CommitSyncRequest{Block: block, NewLength: -1, Targets: []Target{{Node: node, Type: dfs.StorageSSD}}}, nil},
+		{&FoldDoneRequest{UUID: "u", PoolID: "p", Block: block, Storage: "DS", CRC: 1 << 31, Err: "e",
+			Members: []dfs.ParityMember{{Block: block, CRC: 1<<32 - 1, Checksum: dfs.ChecksumCRC32, BytesPer: 512, Departed: true}}}, nil},
+		{&SourcesRequest{UUID: "u", PoolID: "p", Block: block}, nil},
 		{&InitRecoveryRequest{PoolID: "p", Block: block, RecoveryID: 9}, nil},
 		{&UpdateReplicaRequest{PoolID: "p", Block: block, NewLength: 5}, nil},
 	} {
@@ -119,6 +126,12 @@ func TestEveryCallOverTheWire(t *testing.T) {
 			err = nn.BadBlocks(ctx, r)
 		case *CommitSyncRequest:
 			err = nn.CommitSync(ctx, r)
+		case *FoldDoneRequest:
+			err = nn.FoldDone(ctx, r)
+		case *SourcesRequest:
+			var reply *SourcesReply
+			reply, err = nn.Sources(ctx, r)
+			require.Equal(t, &SourcesReply{Block: block, Sum: Sum{CRC: 9, HasCRC: true}, Sources: []Source{{Block: block, Targets: []Target{{Storage: "s"}}}}}, reply)
 		case *InitRecoveryRequest:
 			var reply *ReplicaInfo
 			reply, err = dn.InitRecovery(ctx, r)
@@ -212,6 +225,34 @@ func TestReplicaLists(t *testing.T) {
 	})
 	stop := errors.New("stop")
 	require.Equal(t, stop, DecodeReplicas(AppendReplica(nil, 0, ReplicaInfo{}), 1, func(ReplicaInfo) error { return stop }))
+}
+
+// A fold command comes over the wire as it was sent, and a side that knows only the fields
+// of a command before parity groups reads what it knows.
+func TestFoldCommands(t *testing.T) {
+	block := dfs.Block{ID: 1, GenStamp: 2, Length: -1}
+	want := HeartbeatReply{Active: true, Commands: []Command{
+		{Kind: CmdFold, PoolID: "p", Block: block, NewLength: -1, Sources: []Source{
+			{Block: block, CRC: 7, HasCRC: true, Targets: []Target{{Node: dfs.DatanodeID{UUID: "u"}, Storage: "s", Type: dfs.StorageDisk}}},
+			{Block: dfs.Block{ID: 9}}},
+			Sum: Sum{Checksum: dfs.ChecksumCRC32C, BytesPer: 512, CRC: 5, HasCRC: true}},
+		{Kind: CmdScrubGroup, Block: block}}}
+	body, err := encode(&want)
+	require.NoError(t, err)
+	var got HeartbeatReply
+	require.NoError(t, decode(body, &got))
+	require.Equal(t, want, got)
+	var before struct {
+		Commands []struct {
+			Kind   CommandKind
+			PoolID string
+			Block  dfs.Block
+		}
+		Active bool
+	}
+	require.NoError(t, decode(body, &before))
+	require.Equal(t, block, before.Commands[0].Block)
+	require.True(t, before.Active)
 }
 
 func TestFutureVersionIsSaid(t *testing.T) {

@@ -26,7 +26,8 @@ func FuzzDecode(f *testing.F) {
 		func() any { return new(IncrementalRequest) }, func() any { return new(BadBlocksRequest) },
 		func() any { return new(CommitSyncRequest) }, func() any { return new(InitRecoveryRequest) },
 		func() any { return new(UpdateReplicaRequest) }, func() any { return new(UpdateReplicaReply) },
-		func() any { return new(ReplicaInfo) },
+		func() any { return new(ReplicaInfo) }, func() any { return new(FoldDoneRequest) },
+		func() any { return new(SourcesRequest) }, func() any { return new(SourcesReply) },
 	}
 	for _, m := range messages {
 		body, err := encode(m())
@@ -35,6 +36,16 @@ func FuzzDecode(f *testing.F) {
 	}
 	body, _ := encode(&HeartbeatReply{Commands: []Command{{Kind: CmdInvalidate, Blocks: []dfs.Block{{ID: 1}}}}})
 	f.Add(body)
+	sources := []Source{{Block: dfs.Block{ID: 1}, Targets: []Target{{Storage: "s"}}, CRC: 1 << 31, HasCRC: true}}
+	for _, m := range []any{
+		&HeartbeatReply{Commands: []Command{{Kind: CmdFold, Block: dfs.Block{ID: 2, Length: -1}, Sources: sources, Sum: Sum{BytesPer: 512}}}},
+		&SourcesReply{Sources: sources, Sum: Sum{CRC: 7, HasCRC: true}},
+		&FoldDoneRequest{UUID: "u", Members: []dfs.ParityMember{{Block: dfs.Block{ID: 3}, CRC: 9}}, Err: "e"},
+	} {
+		body, err := encode(m)
+		require.NoError(f, err)
+		f.Add(body)
+	}
 	f.Add([]byte{bodyVersion, 0xdd, 0xff, 0xff, 0xff, 0xff})
 	f.Add([]byte{bodyVersion, 0x91, 0xc6, 0x7f, 0xff, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, in []byte) {
@@ -122,7 +133,7 @@ func TestHostileLengthsAreBounded(t *testing.T) {
 		"\x97\xa1x\xc6\x7f\xff\xff\xffabc", // bytes
 		"\x97\xa1x\xdf\x7f\xff\xff\xff",    // a map
 	} {
-		for _, msg := range []any{new(RegisterRequest), new(HeartbeatRequest), new(HeartbeatReply), new(BlockReportRequest), new(IncrementalRequest)} {
+		for _, msg := range []any{new(RegisterRequest), new(HeartbeatRequest), new(HeartbeatReply), new(BlockReportRequest), new(IncrementalRequest), new(FoldDoneRequest), new(SourcesReply)} {
 			before := allocated()
 			require.Error(t, decode(append([]byte{bodyVersion}, body...), msg), "%x as %T", body, msg)
 			require.Less(t, allocated()-before, uint64(1<<20), "%x as %T", body, msg)

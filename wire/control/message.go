@@ -37,6 +37,13 @@ type NameNode interface {
 	// CommitSync ends a block recovery: the block gets its new stamp and length and its
 	// file may be closed.
 	CommitSync(ctx context.Context, req *CommitSyncRequest) error
+	// FoldDone tells how a CmdFold ended. The new replica of a fold that succeeded has been
+	// told by Incremental before.
+	FoldDone(ctx context.Context, req *FoldDoneRequest) error
+	// Sources tells what to make a block from that the datanode has been asked to read but
+	// does not have. A block of no parity group, or of one that can't make it at the moment,
+	// gives dfs.ReplicaNotFound.
+	Sources(ctx context.Context, req *SourcesRequest) (*SourcesReply, error)
 }
 
 // DataNode is what the primary of a block recovery asks of its peers.
@@ -105,7 +112,15 @@ const (
 	CmdReport     CommandKind = 5 // send full block reports now
 	CmdBandwidth  CommandKind = 6 // balancing bandwidth, bytes/s, in Value
 	CmdShutdown   CommandKind = 7
-	CmdFold       CommandKind = 8 // parity groups; reserved
+	// CmdFold makes a replica of Block that is the exclusive or of Sources, each as if zeroes
+	// followed: a parity block, or a lost member of a group. Block.Length says where it is cut
+	// or filled up with zeroes, -1 that it is as long as the longest source; Sum is what its
+	// replica is to be. A replica that is there already, with that length and sum, is as good
+	// as a new one.
+	CmdFold CommandKind = 8
+	// CmdScrubGroup compares the parity block Block, of the receiver, and its members Sources
+	// by their checksums alone. Sum.CRC and the sources' are what the name node has recorded.
+	CmdScrubGroup CommandKind = 9
 )
 
 // Command of the name node to a datanode.
@@ -118,6 +133,26 @@ type Command struct {
 	RecoveryID dfs.GenStamp
 	NewLength  int64 // for a truncate recovery; -1 otherwise
 	Value      int64
+	Sources    []Source // of CmdFold and CmdScrubGroup
+	Sum        Sum      // the same
+}
+
+// Source is a block that another one is made from, and where its replicas are, the best
+// place first. One on the receiver itself is read there, wherever it stands in the list.
+type Source struct {
+	Block   dfs.Block
+	Targets []Target
+	CRC     uint32 // CRC32C of its bytes
+	HasCRC  bool   // CRC is known: a source with another one is not used
+}
+
+// Sum says what a block is made of: how its replica keeps checksums, and what its bytes add
+// up to.
+type Sum struct {
+	Checksum dfs.ChecksumType
+	BytesPer int    // zero: CRC32C, 512 bytes a checksum, whatever Checksum says
+	CRC      uint32 // CRC32C of its bytes
+	HasCRC   bool   // CRC is known: bytes with another one are not kept
 }
 
 // Target is a datanode and one of its volumes.
@@ -212,3 +247,30 @@ type UpdateReplicaRequest struct {
 
 // UpdateReplicaReply names the volume that holds the replica.
 type UpdateReplicaReply struct{ Storage string }
+
+// FoldDoneRequest says how a CmdFold ended.
+type FoldDoneRequest struct {
+	UUID    string
+	PoolID  string
+	Block   dfs.Block // that was to be made, with its real length once it is there
+	Storage string    // of the new replica
+	CRC     uint32    // CRC32C of its bytes
+	// Members are the sources in the order of the command: what was really read, how their
+	// replicas keep checksums, and the CRC32C of their bytes.
+	Members []dfs.ParityMember
+	Err     string // why there is no replica; "" if there is one
+}
+
+// SourcesRequest asks how to make a block.
+type SourcesRequest struct {
+	UUID   string
+	PoolID string
+	Block  dfs.Block
+}
+
+// SourcesReply says that Block is the exclusive or of Sources, cut to its length.
+type SourcesReply struct {
+	Block   dfs.Block
+	Sum     Sum
+	Sources []Source
+}

@@ -26,6 +26,10 @@ func HandleNameNode(srv *hadooprpc.Server, nn NameNode) {
 			serve(c, noReply(nn.BadBlocks))
 		case "commitSync":
 			serve(c, noReply(nn.CommitSync))
+		case "foldDone":
+			serve(c, noReply(nn.FoldDone))
+		case "sources":
+			serve(c, nn.Sources)
 		default:
 			c.FailNoSuchMethod()
 		}

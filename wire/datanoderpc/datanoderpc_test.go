@@ -59,6 +59,12 @@ func (f *fake) CommitSync(_ context.Context, r *control.CommitSyncRequest) error
 	return f.err
 }
 
+func (f *fake) FoldDone(context.Context, *control.FoldDoneRequest) error { return nil }
+
+func (f *fake) Sources(_ context.Context, r *control.SourcesRequest) (*control.SourcesReply, error) {
+	return nil, dfs.Errorf(dfs.ReplicaNotFound, "%v is in no parity group", r.Block)
+}
+
 // dial serves f and gives a client of it.
 func dial(t *testing.T, f *fake) func(method string, req hadooprpc.Marshaler, resp hadooprpc.Unmarshaler) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
