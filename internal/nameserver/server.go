@@ -29,6 +29,8 @@ type Config struct {
 	RPC      string // host:port; port 0 is a free one
 	HTTP     string // the same; "-" for none
 	Pprof    bool   // serve /debug/pprof/ on the HTTP port
+	// Listen takes the ports; nil: TCP.
+	Listen func(ctx context.Context, addr string) (net.Listener, error)
 	// Registry takes the metrics; nil: one of its own.
 	Registry *prometheus.Registry
 }
@@ -60,14 +62,20 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.Registry == nil {
 		cfg.Registry = prometheus.NewRegistry()
 	}
-	rpc, err := s.listen(ctx, "RPC", cfg.RPC)
+	if cfg.Listen == nil {
+		cfg.Listen = func(ctx context.Context, addr string) (net.Listener, error) {
+			var lc net.ListenConfig
+			return lc.Listen(ctx, "tcp", addr)
+		}
+	}
+	rpc, err := s.listen(ctx, cfg, "RPC", cfg.RPC)
 	if err != nil {
 		return nil, err
 	}
 	s.rpcAddr = rpc.Addr()
 	var web net.Listener
 	if cfg.HTTP != "-" {
-		if web, err = s.listen(ctx, "HTTP", cfg.HTTP); err != nil {
+		if web, err = s.listen(ctx, cfg, "HTTP", cfg.HTTP); err != nil {
 			s.closeListeners()
 			return nil, err
 		}
@@ -85,9 +93,8 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	return s, nil
 }
 
-func (s *Server) listen(ctx context.Context, what, addr string) (net.Listener, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", addr)
+func (s *Server) listen(ctx context.Context, cfg Config, what, addr string) (net.Listener, error) {
+	l, err := cfg.Listen(ctx, addr)
 	if err != nil {
 		return nil, fmt.Errorf("name node's %s address %s: %w", what, addr, err)
 	}

@@ -1,0 +1,423 @@
+package simulate
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"redoubt/client"
+	"redoubt/dfs"
+)
+
+var (
+	all  = flag.Bool("simulate.all", false, "kill at every event, not at a sample of them")
+	runs = flag.Int("simulate.runs", 0, "about how many kills for each script; 0: the script's own number")
+	seed = flag.Uint64("simulate.seed", 1, "of the sample, of the network's delays and of what is left on disks")
+	only = flag.String("simulate.only", "", "one kill again, as a failure names it: script:victim:event:seed")
+)
+
+// script is a way to use a cluster, and what must be true of it when all is calm again.
+type script struct {
+	name string
+	cfg  Config
+	runs int // kills by default
+	// setup runs before events are counted, run while they are.
+	setup, run func(s *session)
+	// settled says what is still to be done, "" when the cluster is as it should be.
+	settled func(s *session) string
+	victims []string // nil: the client, the name node and all datanodes
+}
+
+// fate is a kill to try.
+type fate struct {
+	victim string // "": none, a dry run
+	at     int
+	seed   uint64
+}
+
+func (f fate) String() string { return fmt.Sprintf("%s:%d:%d", f.victim, f.at, f.seed) }
+
+// tally counts what a script's runs have shown.
+type tally struct {
+	events, kills, reads, doubts, refused int
+	byVictim                              map[string]int
+	longest                               time.Duration // until everything could be read after a kill
+	refusals                              map[string]int
+}
+
+// session is one run of a script.
+type session struct {
+	t    *testing.T
+	ctx  context.Context
+	c    *Cluster
+	cl   *client.Client
+	host *Host // the client's
+	o    *Oracle
+	rng  *rand.Rand
+	fate fate
+
+	mu      sync.Mutex
+	wrong   []error
+	reads   int
+	longest time.Duration
+	work    sync.WaitGroup // of what a kill started
+	struck  bool
+	killed  *Party
+	back    bool // the victim has been started again
+}
+
+func (s *session) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wrong = append(s.wrong, err)
+}
+
+// play runs a script once in a bubble.
+func play(t *testing.T, sc *script, f fate) (s *session, events int) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(context.Background(), 6*time.Hour)
+		defer cancel()
+		cfg := sc.cfg
+		cfg.Seed = f.seed
+		c, err := Start(ctx, cfg)
+		require.NoError(t, err)
+		s = &session{t: t, ctx: ctx, c: c, o: NewOracle(), rng: rand.New(rand.NewPCG(f.seed, 3)), fate: f, host: c.Net.Host("10.0.1.1")}
+		s.cl, err = c.Client(s.host)
+		require.NoError(t, err)
+		if sc.setup != nil {
+			sc.setup(s)
+		}
+		plan := &Plan{At: f.at}
+		if f.victim != "" {
+			plan.Do = s.kill
+		}
+		c.Watch(plan)
+		sc.run(s)
+		events, s.struck = c.Unwatch()
+		s.work.Wait()
+		s.finish(sc)
+		if err := errors.Join(s.cl.Close(), c.Close()); err != nil && !s.struck {
+			s.fail(err)
+		}
+	})
+	return s, events
+}
+
+// kill is the plan: it ends the victim and sees to it that everything is read at once.
+func (s *session) kill() {
+	how := Reset
+	if s.fate.seed%3 == 0 {
+		how = Silent
+	}
+	if s.fate.victim == "client" {
+		s.host.Kill(how)
+	} else {
+		s.killed = s.c.party(s.fate.victim)
+		s.c.Kill(s.killed, how)
+	}
+	s.work.Go(func() {
+		if s.killed == s.c.Name { // nothing works without it
+			time.Sleep(time.Duration(s.fate.seed%7) * 300 * time.Millisecond)
+			s.restart()
+		}
+		s.readAll("10.0.1.2", "right after the kill")
+		if s.killed != nil && s.killed != s.c.Name && s.fate.seed%2 == 0 {
+			time.Sleep(time.Duration(s.fate.seed%5) * 10 * time.Second)
+			s.restart()
+		}
+	})
+}
+
+func (s *session) restart() {
+	choice := s.fate.seed / 2 % 16
+	if err := s.c.Restart(s.ctx, s.killed, choice); err != nil {
+		s.fail(fmt.Errorf("restart of %s: %w", s.killed.Name, err))
+	}
+	s.back = true
+}
+
+// readAll reads every path and judges it. Virtual time may pass as retries need it.
+func (s *session) readAll(ip, when string) {
+	cl, err := s.c.Client(s.c.Net.Host(ip))
+	if err != nil {
+		s.fail(err)
+		return
+	}
+	defer cl.Close()
+	began := time.Now()
+	for _, path := range s.o.Paths() {
+		v := s.o.Version(path)
+		data, err := read(s.ctx, cl, path)
+		switch {
+		case err != nil && s.o.Version(path) != v:
+		case err != nil && s.o.MustBeThere(path):
+			s.fail(fmt.Errorf("%s: read %s: %w", when, path, err))
+		case err == nil:
+			if err := s.o.Judge(path, v, data); err != nil {
+				s.fail(fmt.Errorf("%s: %w", when, err))
+			}
+		}
+		s.mu.Lock()
+		s.reads++
+		s.mu.Unlock()
+	}
+	s.mu.Lock()
+	s.longest = max(s.longest, time.Since(began))
+	s.mu.Unlock()
+}
+
+// read gives a file's bytes, nil if there is none.
+func read(ctx context.Context, cl *client.Client, path string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	defer cancel()
+	f, err := cl.Open(ctx, path)
+	if dfs.Is(err, dfs.NotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(f)
+	if data == nil {
+		data = []byte{}
+	}
+	return data, err
+}
+
+// finish reads all, brings the victim back, waits for calm, and judges everything.
+func (s *session) finish(sc *script) {
+	if s.struck && s.killed != nil && !s.back {
+		s.readAll("10.0.1.3", "with "+s.killed.Name+" still down")
+		s.restart()
+	}
+	cl, err := s.c.Client(s.c.Net.Host("10.0.1.4"))
+	if err != nil {
+		s.fail(err)
+		return
+	}
+	defer cl.Close()
+	s.recoverLeases(cl)
+	if state := s.calm(sc); state != "" {
+		s.fail(fmt.Errorf("not calm after 30 minutes: %s", state))
+	}
+	found := map[string][]byte{}
+	for _, path := range s.o.Paths() {
+		data, err := read(s.ctx, cl, path)
+		if err == nil {
+			err = s.o.Judge(path, s.o.Version(path), data)
+			found[path] = data
+		}
+		if err != nil {
+			s.fail(fmt.Errorf("in the end: %s: %w", path, err))
+		}
+		s.reads++
+	}
+	if err := s.o.JudgePairs(found); err != nil {
+		s.fail(err)
+	}
+	s.readEachReplica(cl, found)
+}
+
+// recoverLeases closes what a failed writer has left open.
+func (s *session) recoverLeases(cl *client.Client) {
+	for _, path := range s.o.Paths() {
+		if _, sure := s.o.Certain(path); sure {
+			continue
+		}
+		for range 600 {
+			closed, err := cl.RecoverLease(s.ctx, path)
+			if closed || dfs.Is(err, dfs.NotFound) {
+				break
+			}
+			time.Sleep(time.Second)
+		}
+	}
+}
+
+// calm waits until nothing is left to do.
+func (s *session) calm(sc *script) (state string) {
+	for range 1800 {
+		if state = s.unrest(); state == "" && sc.settled != nil {
+			state = sc.settled(s)
+		}
+		if state == "" {
+			return ""
+		}
+		time.Sleep(time.Second)
+	}
+	return state
+}
+
+// unrest says what the block manager still has to do.
+func (s *session) unrest() string {
+	nn := s.c.NameNode()
+	if nn == nil {
+		return "no name node"
+	}
+	if text := nn.SafeModeText(); text != "" {
+		return text
+	}
+	b := nn.Blocks()
+	n, k := b.Nodes, b.Blocks
+	if n.Live != len(s.c.Data) || n.ReportsPending > 0 || n.PendingTransfers > 0 ||
+		k.LowRedundancy+k.Missing+k.Corrupt+k.Excess+k.PendingRepair+k.PendingDeletion+k.PendingRecovery+k.Building+k.Future > 0 {
+		return fmt.Sprintf("%+v %+v", n, k)
+	}
+	return ""
+}
+
+// readEachReplica reads every block from each of its places alone.
+func (s *session) readEachReplica(cl *client.Client, found map[string][]byte) {
+	alone := map[string]*client.Client{}
+	for i, p := range s.c.Data {
+		one, err := s.c.Client(s.c.Net.Host(fmt.Sprintf("10.0.2.%d", i+1)), p)
+		if err != nil {
+			s.fail(err)
+			return
+		}
+		defer one.Close()
+		alone[p.IP] = one
+	}
+	for path, data := range found {
+		if len(data) == 0 {
+			continue
+		}
+		blocks, err := cl.BlockLocations(s.ctx, path, 0, int64(len(data)))
+		if err != nil {
+			s.fail(err)
+			continue
+		}
+		for _, b := range blocks.Blocks {
+			if len(b.Locs) == 0 {
+				s.fail(fmt.Errorf("%s at %d: no replica", path, b.Offset))
+			}
+			for _, loc := range b.Locs {
+				if err := readFrom(s.ctx, alone[loc.Node.IP], path, b.Offset, data[b.Offset:b.Offset+b.Length]); err != nil {
+					s.fail(fmt.Errorf("%s at %d from %s alone: %w", path, b.Offset, loc.Node.Host, err))
+				}
+				s.reads++
+			}
+		}
+	}
+}
+
+func readFrom(ctx context.Context, cl *client.Client, path string, off int64, want []byte) error {
+	f, err := cl.Open(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	got := make([]byte, len(want))
+	if _, err := f.ReadAt(got, off); err != nil && err != io.EOF {
+		return err
+	}
+	return Exactly(want).holds(got)
+}
+
+// party finds a party by name.
+func (c *Cluster) party(name string) *Party {
+	for _, p := range append(c.Data[:len(c.Data):len(c.Data)], c.Name) {
+		if p.Name == name {
+			return p
+		}
+	}
+	return nil
+}
+
+// killEverywhere counts a script's events and then kills each victim at a sample of them,
+// or at all.
+func killEverywhere(t *testing.T, sc *script) tally {
+	sum := tally{byVictim: map[string]int{}, refusals: map[string]int{}}
+	if *only != "" {
+		name, rest, _ := strings.Cut(*only, ":")
+		if name == sc.name {
+			f := fate{}
+			parts := strings.Split(rest, ":")
+			require.Len(t, parts, 3)
+			f.victim = parts[0]
+			_, err := fmt.Sscan(parts[1]+" "+parts[2], &f.at, &f.seed)
+			require.NoError(t, err)
+			sum.judge(t, sc, f)
+		}
+		return sum
+	}
+	dry, events := play(t, sc, fate{seed: *seed})
+	require.NoError(t, errors.Join(dry.wrong...), "%s without any kill", sc.name)
+	require.Empty(t, dry.o.Refusals(), "%s without any kill", sc.name)
+	sum.events = events
+	victims := sc.victims
+	if victims == nil {
+		victims = []string{"client", "name"}
+		for i := range sc.cfg.Datanodes {
+			victims = append(victims, fmt.Sprintf("data%d", i+1))
+		}
+	}
+	want := sc.runs
+	if *runs > 0 {
+		want = *runs
+	}
+	stride := max(1, events*len(victims)/max(1, want))
+	if *all {
+		stride = 1
+	}
+	rng := rand.New(rand.NewPCG(*seed, 4))
+	for i, victim := range victims {
+		for at := 1 + (i*stride)/len(victims); at <= events; at += stride {
+			sum.judge(t, sc, fate{victim, at, 1 + rng.Uint64N(1<<20)})
+			if t.Failed() {
+				return sum
+			}
+		}
+	}
+	return sum
+}
+
+// judge plays one kill and reports what was wrong.
+func (sum *tally) judge(t *testing.T, sc *script, f fate) {
+	s, _ := play(t, sc, f)
+	if err := errors.Join(s.wrong...); err != nil {
+		t.Errorf("-simulate.only=%s:%v\n%v\nrefused: %q", sc.name, f, err, s.o.Refusals())
+	}
+	sum.reads += s.reads
+	sum.longest = max(sum.longest, s.longest)
+	if !s.struck {
+		return
+	}
+	sum.kills++
+	sum.byVictim[strings.TrimRight(f.victim, "0123456789")]++
+	if r := s.o.Refusals(); len(r) > 0 {
+		sum.refused++
+		for _, text := range r {
+			sum.refusals[strings.TrimRight(f.victim, "0123456789")+": "+text]++
+		}
+	}
+}
+
+// print shows a script's line of the table.
+func (sum *tally) print(t *testing.T, name string) {
+	t.Logf("| %s | %d | %d | %d | %d | %d | %d | %v |", name, sum.events, sum.kills, sum.byVictim["name"], sum.byVictim["data"],
+		sum.byVictim["client"], sum.reads, sum.longest.Round(time.Millisecond))
+	var texts []string
+	for text, n := range sum.refusals {
+		texts = append(texts, fmt.Sprintf("%4d refused: %.300s", n, text))
+	}
+	slices.Sort(texts)
+	for _, text := range texts {
+		t.Log(text)
+	}
+}
+
+// sleep lets virtual time pass.
+func (s *session) sleep(d time.Duration) { time.Sleep(d) }
