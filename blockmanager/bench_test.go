@@ -19,8 +19,9 @@ func (u uniform) Block(id dfs.BlockID) (Facts, bool) {
 	return Facts{GenStamp: dfs.FirstGenStamp, Length: testBlock, Replication: 3, Policy: dfs.PolicyHot, State: Complete},
 		id >= dfs.FirstBlockID && id < dfs.FirstBlockID+dfs.BlockID(u.n)
 }
-func (u uniform) LastBlock() dfs.BlockID  { return dfs.FirstBlockID + dfs.BlockID(u.n) - 1 }
-func (u uniform) LastStamp() dfs.GenStamp { return dfs.FirstGenStamp }
+func (u uniform) LastBlock() dfs.BlockID                    { return dfs.FirstBlockID + dfs.BlockID(u.n) - 1 }
+func (u uniform) Group(dfs.BlockID) (dfs.ParityGroup, bool) { return dfs.ParityGroup{}, false }
+func (u uniform) LastStamp() dfs.GenStamp                   { return dfs.FirstGenStamp }
 
 const benchNodes = 10
 

@@ -105,6 +105,11 @@ func (c Config) Validate() error {
 	need(r.PendingTimeout > 0, "dfs.namenode.reconstruction.pending.timeout-sec %v is not positive", r.PendingTimeout)
 	need(r.InvalidateLimit > 0, "dfs.block.invalidate.limit %d is not positive", r.InvalidateLimit)
 	need(r.DrainInterval > 0, "dfs.namenode.decommission.interval %v is not positive", r.DrainInterval)
+	f := c.Parity
+	need(f.Idle > 0, "redoubt.namenode.raid.fold.idle %v is not positive", f.Idle)
+	need(f.Streams > 0, "redoubt.namenode.raid.fold.streams %d is not positive", f.Streams)
+	need(f.Retry > 0, "redoubt.namenode.raid.fold.retry %v is not positive", f.Retry)
+	need(f.Hold > 0, "redoubt.namenode.raid.hold %v is not positive", f.Hold)
 	return errors.Join(errs...)
 }
 
@@ -134,6 +139,10 @@ func (c Config) withDefaults() Config {
 	orDefault(&r.PendingTimeout, 5*time.Minute)
 	orDefault(&r.InvalidateLimit, 1000)
 	orDefault(&r.DrainInterval, 30*time.Second)
+	orDefault(&c.Parity.Idle, 30*time.Second)
+	orDefault(&c.Parity.Streams, 2)
+	orDefault(&c.Parity.Retry, 30*time.Second)
+	orDefault(&c.Parity.Hold, 2*time.Minute)
 	return c
 }
 

@@ -27,13 +27,18 @@ type Facts struct {
 	Replication uint16
 	Policy      uint8 // storage policy id, inherited ones resolved
 	State       BlockState
+	Kind        dfs.BlockKind // a departed member and a parity are Complete
+	Group       dfs.BlockID   // the parity of its group; 0: none. A parity has its own id
 }
 
 // Source answers from the namespace. It is called with the Manager's lock held and the
 // state lock held by the Manager's caller; it must not call back.
 type Source interface {
-	// Block gives the facts of a block that a file holds; false for any other id.
+	// Block gives the facts of a block that a file holds, of a departed member of a parity
+	// group, or of a parity; false for any other id.
 	Block(id dfs.BlockID) (Facts, bool)
+	// Group gives the group of a parity block; the answer is the caller's own.
+	Group(parity dfs.BlockID) (dfs.ParityGroup, bool)
 	// LastBlock is the highest block id ever handed out, LastStamp the highest stamp.
 	LastBlock() dfs.BlockID
 	LastStamp() dfs.GenStamp
@@ -54,6 +59,8 @@ const (
 	Invalidate CommandKind = 2 // remove the replicas Blocks
 	Recover    CommandKind = 3 // recover Block as its primary; Targets hold the replicas, itself included
 	Report     CommandKind = 4 // send full reports of all volumes
+	Fold       CommandKind = 5 // make a replica of Block on volume Targets[0] from Sources; see Sum
+	ScrubGroup CommandKind = 6 // compare the parity Block and its members Sources by their checksums
 )
 
 // Command is an order for a datanode.
@@ -64,6 +71,8 @@ type Command struct {
 	Targets    []Target
 	RecoveryID dfs.GenStamp
 	NewLength  int64 // of a truncate recovery; -1 otherwise
+	Sources    []FoldSource
+	Sum        Sum // of Block, of Fold and ScrubGroup
 }
 
 // Registration makes a datanode known.
@@ -150,6 +159,7 @@ type Config struct {
 	Liveness Liveness
 	Place    Placing
 	Repair   Repairing
+	Parity   Folding
 
 	// OnFinalized is called, with the Manager's lock held, when a building or committed
 	// block gets a finalized replica. It must neither wait nor call back.
@@ -191,6 +201,7 @@ type Repairing struct {
 type Stats struct {
 	Nodes  NodeStats
 	Blocks BlockStats
+	Parity ParityStats
 
 	Capacity, Used, NonDFSUsed, Remaining, PoolUsed int64
 	Xceivers                                        int64

@@ -37,9 +37,10 @@ type fakeNode struct {
 	beats Heartbeat
 }
 
-func (w *world) Block(id dfs.BlockID) (Facts, bool) { f, ok := w.facts[id]; return f, ok }
-func (w *world) LastBlock() dfs.BlockID             { return w.last }
-func (w *world) LastStamp() dfs.GenStamp            { return w.stamp }
+func (w *world) Block(id dfs.BlockID) (Facts, bool)        { f, ok := w.facts[id]; return f, ok }
+func (w *world) LastBlock() dfs.BlockID                    { return w.last }
+func (w *world) Group(dfs.BlockID) (dfs.ParityGroup, bool) { return dfs.ParityGroup{}, false }
+func (w *world) LastStamp() dfs.GenStamp                   { return w.stamp }
 
 const testBlock = 1 << 20
 

@@ -38,8 +38,8 @@ func (s source) Block(id dfs.BlockID) (blockmanager.Facts, bool) {
 	if !ok {
 		return blockmanager.Facts{}, false
 	}
-	f := blockmanager.Facts{GenStamp: b.GenStamp, Length: b.Length, Replication: b.Replication, Policy: b.Policy}
-	if f.Policy == dfs.PolicyUnspecified {
+	f := blockmanager.Facts{GenStamp: b.GenStamp, Length: b.Length, Replication: b.Replication, Policy: b.Policy, Kind: b.Kind, Group: b.Group}
+	if f.Policy == dfs.PolicyUnspecified && f.Kind == dfs.BlockOfFile {
 		f.Policy = s.n.policyOf(b.File)
 	}
 	switch b.State {
@@ -52,6 +52,9 @@ func (s source) Block(id dfs.BlockID) (blockmanager.Facts, bool) {
 	}
 	return f, true
 }
+
+// Group gives the group of a parity block.
+func (s source) Group(parity dfs.BlockID) (dfs.ParityGroup, bool) { return s.n.ns.Group(parity) }
 
 // LastBlock is the highest block id ever handed out.
 func (s source) LastBlock() dfs.BlockID { return s.n.ns.Counts().NextBlock - 1 }
