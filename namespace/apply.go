@@ -166,7 +166,7 @@ func (s *State) Precheck(op Op) (err error) {
 	case *CommitSync:
 		_, _, err = s.checkCommitSync(o)
 	case *ParityGroup:
-		err = s.checkParityGroup(o)
+		_, err = s.checkParityGroup(o)
 	}
 	return err
 }

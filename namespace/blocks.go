@@ -1,7 +1,5 @@
 package namespace
 
-import "redoubt/dfs"
-
 // block gives the block that a reference stands for.
 func (s *State) block(ref uint32) *block {
 	if ref&inInode != 0 {
@@ -138,9 +136,9 @@ func (s *State) complete(i uint32) {
 	}
 }
 
-// dropTail removes the blocks of a file but the first keep ones and appends them to dst.
-// What is left is chained.
-func (s *State) dropTail(file uint32, keep int, dst []dfs.Block) []dfs.Block {
+// dropTail removes the blocks of a file but the first keep ones, as r tells afterwards. What is
+// left is chained.
+func (s *State) dropTail(file uint32, keep int, r *Deleted) {
 	s.unfold(file)
 	var slots []uint32
 	s.eachBlock(file, func(i uint32) bool {
@@ -153,21 +151,20 @@ func (s *State) dropTail(file uint32, keep int, dst []dfs.Block) []dfs.Block {
 	}
 	for _, i := range slots[keep:] {
 		b := s.blocks.at(i)
-		dst = append(dst, b.public())
 		in.body.high--
 		in.body.low -= uint64(b.size())
 		s.byBlock.set(b.id(), 0)
+		s.release(&b.block, r)
 		s.blocks.drop(i)
 	}
 	if keep == 0 {
 		s.setTail(file, 0)
-		return dst
+		return
 	}
 	last := slots[keep-1]
 	s.blocks.edit(last).next = slots[0]
 	s.setTail(file, slots[max(keep-2, 0)])
 	s.sum.add(s.blockSum(last, true))
-	return dst
 }
 
 // eachBlock calls fn with a file's blocks in order until it returns false.
@@ -188,35 +185,35 @@ func (s *State) eachBlock(file uint32, fn func(ref uint32) bool) {
 	}
 }
 
-// dropBlocks removes all blocks of a file and appends them to dst.
-func (s *State) dropBlocks(file uint32, dst []dfs.Block) []dfs.Block {
+// dropBlocks removes all blocks of a file, as r tells afterwards.
+func (s *State) dropBlocks(file uint32, r *Deleted) {
 	last := s.last(file)
 	if last == 0 {
-		return dst
+		return
 	}
 	in := s.inodes.edit(file)
 	if in.has(flagOne) {
 		s.sum.sub(s.blockSum(last, true))
 		s.byBlock.set(in.body.id(), 0)
-		dst = append(dst, in.body.public())
+		s.release(&in.body, r)
 		in.body = block{}
 		in.setFlag(flagOne, false)
 		s.folded--
-		return dst
+		return
 	}
 	s.eachBlock(file, func(i uint32) bool {
 		s.sum.sub(s.blockSum(i, i == last))
-		dst = append(dst, s.blocks.at(i).public())
 		return true
 	})
 	s.eachBlock(file, func(i uint32) bool {
-		s.byBlock.set(s.blocks.at(i).id(), 0)
+		b := s.blocks.at(i)
+		s.byBlock.set(b.id(), 0)
+		s.release(&b.block, r)
 		s.blocks.drop(i)
 		return true
 	})
 	s.setTail(file, 0)
 	in.body.low, in.body.high = 0, in.body.high>>32<<32
-	return dst
 }
 
 // open makes holder the writer of a file.

@@ -26,6 +26,9 @@ func (s *State) Check() error {
 		return fmt.Errorf("namespace: %w", err)
 	}
 	k.features()
+	if err := k.groups(); err != nil {
+		return fmt.Errorf("namespace: %w", err)
+	}
 	if k.sum != s.sum {
 		return fmt.Errorf("namespace: digest is %x, recomputed %x", s.sum, k.sum)
 	}

@@ -38,6 +38,9 @@ func everyOp() []Op {
 		&NextStamp{Head: h},
 		&ReassignLease{Head: h, File: 1, OldHolder: "a", Holder: "b"},
 		&CommitSync{Head: h, Block: b, Stamp: 5, Length: -1 << 20, Close: true, Remove: true},
+		&ParityGroup{Head: h, Action: GroupCommit, Parity: dfs.Block{ID: 9, GenStamp: 8, Length: 1 << 40}, CRC: 0xfedcba98, Data: 16, Replaces: 1 << 39,
+			Members: []dfs.ParityMember{{Block: b, CRC: 1 << 31, Checksum: dfs.ChecksumCRC32C, BytesPer: 512}, {Block: dfs.Block{ID: 1}, BytesPer: 1 << 24, Departed: true}}},
+		&ParityGroup{Action: GroupAllocate},
 		&Cluster{Head: h, Key: "k", Value: "v"},
 	}
 }

@@ -192,7 +192,10 @@ func (s *State) create(o *Create) (any, error) {
 	name := o.Names[len(o.Names)-1]
 	if d.last != 0 {
 		r.Replaced = dfs.InodeID(s.inodes.at(d.last).id)
-		r.Removed = s.removeFile(d.last, nil)
+		var gone Deleted
+		s.removeFile(d.last, &gone)
+		gone.settle()
+		r.Removed, r.Groups = gone.Blocks, gone.Groups
 		d.names = o.Names[len(o.Names)-1:]
 	}
 	made := int64(len(d.names))

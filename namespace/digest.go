@@ -96,6 +96,8 @@ const (
 	tagQuota
 	tagSetting
 	tagCounters
+	tagGroup
+	tagMember
 )
 
 // place is the digest of where an inode is.

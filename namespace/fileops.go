@@ -77,8 +77,11 @@ func (s *State) checkAddBlock(o *AddBlock) (a allocation, err error) {
 	b := s.block(a.last)
 	switch {
 	case !none && same(b, &o.Previous):
-	case none && b.size() >= in.blockSize() && b.state() == BlockCompleted:
-		a.last = 0 // appending after a full block
+	case none && b.state() == BlockCompleted:
+		a.last = 0 // an append that was given no block to go on with: it is full, or was in a parity group
+	case none && b.size() == 0 && b.state() == BlockUnderConstruction && in.count() > 1 && s.block(s.beforeLast(a.file)).state() == BlockCompleted:
+		a.retry = true // the same again
+		return a, nil
 	case none && in.count() == 1, !none && in.count() > 1 && same(s.block(s.beforeLast(a.file)), &o.Previous):
 		if b.size() != 0 || b.state() == BlockCompleted {
 			return a, dfs.Errorf(dfs.Other, "Request looked like a retry to allocate block %s but it already contains %d bytes", b.public(), b.size())
@@ -157,7 +160,7 @@ func (s *State) abandonBlock(o *AbandonBlock) (any, error) {
 	}
 	if b := s.block(last); same(b, &o.Block) && b.state() == BlockUnderConstruction {
 		r.Block, r.Changed = b.public(), true
-		s.spaced(file, func() { s.dropTail(file, int(s.inodes.at(file).count())-1, nil) })
+		s.spaced(file, func() { s.dropTail(file, int(s.inodes.at(file).count())-1, new(Deleted)) })
 	}
 	return r, nil
 }

@@ -14,9 +14,23 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var freeze = flag.Bool("freeze", false, "write the files of testdata/v1 that are missing; those that exist never change")
+var freeze = flag.Bool("freeze", false, "write the golden files that are missing; those that exist never change")
 
-// golden is a file of testdata/v1: comment lines, then lines of words.
+// Directories of golden files: what the first version wrote, and what came to it with parity groups.
+// Each kind of op is in one of them.
+const (
+	goldenFirst  = "v1"
+	goldenGroups = "v1-groups"
+)
+
+func goldenDir(k Kind) string {
+	if k == KindParityGroup {
+		return goldenGroups
+	}
+	return goldenFirst
+}
+
+// golden is a golden file: comment lines, then lines of words.
 type golden struct {
 	t    *testing.T
 	path string
@@ -30,8 +44,8 @@ const goldenHead = `# %s
 # "go test -run Golden -freeze" from the lists in golden_test.go, which writes missing files only.
 `
 
-func newGolden(t *testing.T, name, about string) *golden {
-	g := &golden{t: t, path: "testdata/v1/" + name}
+func newGolden(t *testing.T, dir, name, about string) *golden {
+	g := &golden{t: t, path: "testdata/" + dir + "/" + name}
 	fmt.Fprintf(&g.text, goldenHead, about)
 	return g
 }
@@ -74,9 +88,18 @@ func unhex(t *testing.T, text string) []byte {
 // TestGoldenOps holds the record of each op kind: today's code gives the same bytes for
 // the same fields, and reads them.
 func TestGoldenOps(t *testing.T) {
-	g := newGolden(t, "ops.txt", "Records of all kinds of operations: kind, bytes. Their fields stand in everyOp in codec_test.go.")
+	for _, dir := range []string{goldenFirst, goldenGroups} {
+		t.Run(dir, func(t *testing.T) { testGoldenOps(t, dir) })
+	}
+}
+
+func testGoldenOps(t *testing.T, dir string) {
+	g := newGolden(t, dir, "ops.txt", "Records of all kinds of operations: kind, bytes. Their fields stand in everyOp in codec_test.go.")
 	kinds := map[string]bool{}
 	for _, op := range everyOp() {
+		if goldenDir(op.Kind()) != dir {
+			continue
+		}
 		if x, ok := op.(*SetXAttr); ok {
 			x.Value = x.Value[:min(len(x.Value), 300)]
 		}
@@ -90,12 +113,14 @@ func TestGoldenOps(t *testing.T) {
 		require.Equal(t, rec, Encode(nil, op))
 		kinds[l[0]] = true
 	}
-	requireAllKinds(t, kinds)
+	requireAllKinds(t, dir, kinds)
 }
 
-func requireAllKinds(t *testing.T, kinds map[string]bool) {
+func requireAllKinds(t *testing.T, dir string, kinds map[string]bool) {
 	for k := Kind(1); k < kindCount; k++ {
-		require.Equal(t, newOp(k) != nil, kinds[k.String()], "kind %s", k)
+		if goldenDir(k) == dir {
+			require.Equal(t, newOp(k) != nil, kinds[k.String()], "kind %s", k)
+		}
 	}
 }
 
@@ -160,8 +185,12 @@ func goldenHistory(t *testing.T) *history {
 
 // TestGoldenLog replays a log: the same records lead to the same digest for ever.
 func TestGoldenLog(t *testing.T) {
-	g := newGolden(t, "log.txt", "Records of a log: the digest after each, kind, bytes. The first state is that of New(Options{}).")
-	h := goldenHistory(t)
+	t.Run(goldenFirst, func(t *testing.T) { testGoldenLog(t, goldenFirst, goldenHistory(t)) })
+	t.Run(goldenGroups, func(t *testing.T) { testGoldenLog(t, goldenGroups, goldenGroupHistory(t)) })
+}
+
+func testGoldenLog(t *testing.T, dir string, h *history) {
+	g := newGolden(t, dir, "log.txt", "Records of a log: the digest after each, kind, bytes. The first state is that of New(Options{}).")
 	s := New(Options{})
 	for i, rec := range h.recs {
 		op, err := s.Apply(dfs.TxID(i+1), rec)
@@ -180,13 +209,30 @@ func TestGoldenLog(t *testing.T) {
 		require.Equal(t, l[0], hex.EncodeToString(d[:]), "after record %d", i+1)
 	}
 	require.NoError(t, s.Check())
-	requireAllKinds(t, kinds)
+	requireAllKinds(t, dir, kinds)
 }
 
 // TestGoldenImage restores an image with something in every section and writes it again.
 func TestGoldenImage(t *testing.T) {
-	g := newGolden(t, "image.txt", "The chunks of an image: section, bytes. It is of the state that log.txt leads to.")
 	h := goldenHistory(t)
+	s := testGoldenImage(t, goldenFirst, h)
+	c := s.Counts()
+	require.EqualValues(t, 9, c.Files)
+	require.Greater(t, len(s.strings.free), 0)
+	require.EqualValues(t, 1, c.Detached)
+	require.EqualValues(t, 8, c.Retries)
+	require.EqualValues(t, 4, c.OpenFiles)
+	require.Zero(t, c.Groups)
+	r, ok := s.Retry(dfs.CallID{Client: [16]byte{0xc1, 1, 2, 15: 9}, Call: 2})
+	require.True(t, ok)
+	require.EqualValues(t, h.id("/user/alice/däta/open"), r.(*Created).Status.ID)
+	require.Len(t, s.Blocks(nil, h.id("/user/alice/long"), 0, 1<<40), 130)
+	require.Len(t, s.XAttrs(h.id("/user/alice/small")), 3)
+}
+
+// testGoldenImage gives the state that the frozen image restores to.
+func testGoldenImage(t *testing.T, dir string, h *history) *State {
+	g := newGolden(t, dir, "image.txt", "The chunks of an image: section, bytes. It is of the state that log.txt leads to.")
 	snap := h.s.Snapshot()
 	img := imageOf(t, snap)
 	h.s.Release(snap)
@@ -214,15 +260,5 @@ func TestGoldenImage(t *testing.T) {
 		}
 	}
 	s.Release(again)
-	c := s.Counts()
-	require.EqualValues(t, 9, c.Files)
-	require.Greater(t, len(s.strings.free), 0)
-	require.EqualValues(t, 1, c.Detached)
-	require.EqualValues(t, 8, c.Retries)
-	require.EqualValues(t, 4, c.OpenFiles)
-	r, ok := s.Retry(dfs.CallID{Client: [16]byte{0xc1, 1, 2, 15: 9}, Call: 2})
-	require.True(t, ok)
-	require.EqualValues(t, h.id("/user/alice/däta/open"), r.(*Created).Status.ID)
-	require.Len(t, s.Blocks(nil, h.id("/user/alice/long"), 0, 1<<40), 130)
-	require.Len(t, s.XAttrs(h.id("/user/alice/small")), 3)
+	return s
 }

@@ -203,12 +203,28 @@ func (r *SettingRecord) code(c *coder) {
 	c.string(&r.Value)
 }
 
+// ParityGroupRecord is one parity group with its members in order.
+type ParityGroupRecord struct {
+	Parity  dfs.Block
+	CRC     uint32 // CRC32C of the parity's bytes
+	Data    uint8  // k
+	Members []dfs.ParityMember
+}
+
+func (r *ParityGroupRecord) code(c *coder) {
+	c.fields(4)
+	c.block(&r.Parity)
+	codeUint(c, &r.CRC)
+	codeUint(c, &r.Data)
+	codeMembers(c, &r.Members)
+}
+
 // stringOf shares the bytes' memory.
 func stringOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // DecodeSection calls fn with each record of one chunk of a section: a *Meta, string,
 // *InodeRecord, *BlocksRecord, *WriterRecord, *RetryRecord, *QuotaRecord, *ACLRecord,
-// *XAttrRecord or *SettingRecord, which share memory with the chunk and are fn's only until it
+// *XAttrRecord, *SettingRecord or *ParityGroupRecord, which share memory with the chunk and are fn's only until it
 // returns. Errors are fn's own or dfs.Corrupt.
 func DecodeSection(name string, chunk []byte, fn func(record any) error) error {
 	c := &coder{b: chunk, read: true}
@@ -236,6 +252,8 @@ func DecodeSection(name string, chunk []byte, fn func(record any) error) error {
 		read = func() any { r := new(XAttrRecord); r.code(c); return r }
 	case SectionSettings:
 		read = func() any { r := new(SettingRecord); r.code(c); return r }
+	case SectionParityGroups:
+		read = func() any { r := new(ParityGroupRecord); r.code(c); return r }
 	default:
 		return dfs.Errorf(dfs.Corrupt, "namespace: unknown section %q", name)
 	}

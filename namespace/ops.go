@@ -101,9 +101,10 @@ type Create struct {
 // Created is the result of Create.
 type Created struct {
 	Status   dfs.FileStatus
-	Replaced dfs.InodeID // the file that was overwritten, 0 none
-	Removed  []dfs.Block // its blocks
-	Retried  bool        // the answer of an earlier call
+	Replaced dfs.InodeID   // the file that was overwritten, 0 none
+	Removed  []dfs.Block   // its blocks
+	Retried  bool          // the answer of an earlier call
+	Groups   []dfs.BlockID // as Deleted has them
 }
 
 // AddBlock commits the open file's last block with the length in Previous (ID 0: there
@@ -241,7 +242,7 @@ type Renamed struct {
 	OK     bool
 	Blocks []dfs.Block   // of an overwritten file
 	Files  []dfs.InodeID // overwritten while open
-	Groups []dfs.BlockID // as Deleted's
+	Groups []dfs.BlockID // as Deleted has them
 }
 
 // Concat moves the blocks of Sources, in order, to the end of Target and removes the
@@ -272,7 +273,7 @@ type Truncated struct {
 	Last      dfs.Block     // with its old length; ID 0 none
 	Stamp     dfs.GenStamp  // the recovery's stamp
 	NewLength int64         // of Last
-	Groups    []dfs.BlockID // as Deleted's
+	Groups    []dfs.BlockID // as Deleted has them
 }
 
 // Bits of SetAttr.Mask.

@@ -232,6 +232,19 @@ func (t *idTable) set(id uint64, slot uint32) {
 	}
 }
 
+// count is how many ids have a slot.
+func (t *idTable) count() (n int) {
+	for _, mid := range t.top {
+		if mid == nil {
+			continue
+		}
+		for _, used := range mid.used {
+			n += int(used)
+		}
+	}
+	return n
+}
+
 const (
 	segBits = 12
 	minSeg  = 8

@@ -316,7 +316,8 @@ func (s *State) List(dst []dfs.FileStatus, dir dfs.InodeID, after string, max in
 func (s *State) blockInfo(ref uint32) BlockInfo {
 	b := s.block(ref)
 	in := s.inodes.at(s.fileOf(ref))
-	return BlockInfo{Block: b.public(), State: b.state(), File: dfs.InodeID(in.id), Replication: in.replication(), Policy: in.policy()}
+	return BlockInfo{Block: b.public(), State: b.state(), File: dfs.InodeID(in.id), Replication: in.replication(), Policy: in.policy(),
+		Group: s.GroupOf(dfs.BlockID(b.id()))}
 }
 
 // Blocks appends the blocks of a file that overlap the range, with their offsets. Empty
@@ -377,7 +378,7 @@ func (s *State) PenultimateBlock(file dfs.InodeID) (b BlockInfo, ok bool) {
 func (s *State) Block(id dfs.BlockID) (b BlockInfo, ok bool) {
 	i := s.byBlock.get(uint64(id))
 	if i == 0 {
-		return b, false
+		return s.groupedInfo(id)
 	}
 	return s.blockInfo(i), true
 }
@@ -468,6 +469,7 @@ func (s *State) Counts() Counts {
 		Files: s.files, Directories: s.dirsCount, Blocks: s.blockCount(),
 		OpenFiles: int64(s.writers.live()), Leases: int64(len(s.holders)),
 		Retries: int64(s.retry.tail - s.retry.head), Detached: int64(s.detached.Len()),
+		Groups: int64(s.group.groups.live()), Members: int64(s.group.members.live()), Departed: s.group.departed, ParityBytes: s.group.parityBytes,
 		NextInode: dfs.InodeID(s.nextInode), NextBlock: dfs.BlockID(s.nextBlock), NextStamp: dfs.GenStamp(s.nextStamp),
 	}
 }

@@ -41,7 +41,7 @@ func (s *State) checkAppend(o *Append) (uint32, error) {
 	}
 	in := s.inodes.at(i)
 	if last := s.last(i); last != 0 && !o.NewBlock {
-		if b := s.block(last); b.size() < in.blockSize() {
+		if b := s.block(last); b.size() < in.blockSize() && !s.grouped(b) {
 			return i, s.verifyQuota(in.parent, 0, (in.blockSize()-b.size())*int64(in.replication()), 0)
 		}
 	}
@@ -58,7 +58,7 @@ func (s *State) append(o *Append) (any, error) {
 		s.open(i, o.Holder, o.Machine, 0)
 		in := s.inodes.at(i)
 		if last := s.last(i); last != 0 && !o.NewBlock {
-			if b := s.block(last); b.size() < in.blockSize() {
+			if b := s.block(last); b.size() < in.blockSize() && !s.grouped(b) {
 				s.change(last, b.genStamp(), b.size(), BlockUnderConstruction)
 				info := s.blockInfo(last)
 				info.Offset = in.size() - info.Length
@@ -108,7 +108,25 @@ func (s *State) checkTruncate(o *Truncate) (uint32, error) {
 	if o.Length < 0 {
 		return 0, dfs.Errorf(dfs.IllegalArgument, "Cannot truncate to a negative file size: %d.", o.Length)
 	}
-	return i, nil
+	return i, s.checkCut(i, o.Length)
+}
+
+// checkCut refuses to shorten a block that is in a parity group. What is cut at the boundary
+// of a block changes none.
+func (s *State) checkCut(i uint32, length int64) (err error) {
+	if s.group.members.live() == 0 {
+		return nil
+	}
+	end := int64(0)
+	s.eachBlock(i, func(ref uint32) bool {
+		b := s.block(ref)
+		start := end
+		if end += b.size(); start < length && length < end && s.grouped(b) {
+			err = s.inGroup(b)
+		}
+		return end < length
+	})
+	return err
 }
 
 func (s *State) truncate(o *Truncate) (any, error) {
@@ -148,7 +166,10 @@ func (s *State) cut(i uint32, o *Truncate, r *Truncated) {
 		return true
 	})
 	if keep < int(s.inodes.at(i).count()) {
-		r.Removed = s.dropTail(i, keep, nil)
+		var gone Deleted
+		s.dropTail(i, keep, &gone)
+		gone.settle()
+		r.Removed, r.Groups = gone.Blocks, gone.Groups
 		s.fold(i)
 	}
 	in := s.inodes.at(i)
@@ -201,7 +222,7 @@ func (s *State) commitSync(o *CommitSync) (any, error) {
 	r.File, r.Changed = dfs.InodeID(s.inodes.at(file).id), true
 	s.spaced(file, func() {
 		if o.Remove {
-			s.dropTail(file, int(s.inodes.at(file).count())-1, nil)
+			s.dropTail(file, int(s.inodes.at(file).count())-1, new(Deleted))
 		} else {
 			s.change(b, uint64(o.Stamp), o.Length, BlockCommitted)
 			r.Block = s.block(b).public()

@@ -159,6 +159,10 @@ func (s *State) answer(e *retryEntry) any {
 		return &BlockChange{File: id, Block: b.Block}
 	case KindNextStamp:
 		return dfs.GenStamp(e.extra)
+	case KindParityGroup:
+		b, _ := s.Block(dfs.BlockID(e.extra))
+		b.ID = dfs.BlockID(e.extra)
+		return &GroupChange{Parity: b.Block}
 	}
 	return nil
 }
@@ -188,6 +192,8 @@ func entryFor(h *Head, kind Kind, result any) retryEntry {
 		e.extra = uint64(r.Block.ID)
 	case *BlockChange:
 		e.id, e.extra = uint64(r.File), uint64(r.Block.ID)
+	case *GroupChange:
+		e.extra = uint64(r.Parity.ID)
 	case dfs.GenStamp:
 		e.extra = uint64(r)
 	}

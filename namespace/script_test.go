@@ -94,7 +94,7 @@ func (x *script) do(op Op) string {
 			x.stamped = r.Stamp
 		}
 	}
-	return strings.ReplaceAll(fmt.Sprintf("%+v\n", r), "&", "")
+	return strings.NewReplacer("&", "", " Groups:[]", "").Replace(fmt.Sprintf("%+v\n", r))
 }
 
 func answerOf(err error) string {

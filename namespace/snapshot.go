@@ -20,15 +20,16 @@ const (
 	SectionXAttrs   = "xattrs"   // by inode
 	SectionSettings = "settings" // of the cluster
 
-	SectionSymlinks     = "symlinks"     // reserved
-	SectionSnapshots    = "snapshots"    // reserved
-	SectionParityGroups = "paritygroups" // reserved
-	SectionECPolicies   = "ecpolicies"   // reserved
-	SectionCache        = "cache"        // reserved
-	SectionSecrets      = "secrets"      // reserved
+	SectionParityGroups = "paritygroups" // left out where there are none
+
+	SectionSymlinks   = "symlinks"   // reserved
+	SectionSnapshots  = "snapshots"  // reserved
+	SectionECPolicies = "ecpolicies" // reserved
+	SectionCache      = "cache"      // reserved
+	SectionSecrets    = "secrets"    // reserved
 )
 
-var reservedSections = []string{SectionSymlinks, SectionSnapshots, SectionParityGroups, SectionECPolicies, SectionCache, SectionSecrets}
+var reservedSections = []string{SectionSymlinks, SectionSnapshots, SectionECPolicies, SectionCache, SectionSecrets}
 
 const (
 	imageVersion = 1
@@ -45,6 +46,8 @@ type Snapshot struct {
 	writers pages[writer]
 	leases  pages[lease]
 	ring    pages[retryEntry]
+	groups  pages[parityGroup]
+	members pages[groupMember]
 	arena   arena
 	text    []string
 	hash    []uint64
@@ -53,6 +56,7 @@ type Snapshot struct {
 	acls    *btree.Map[uint64, []ACLEntry]
 	xattrs  *btree.Map[uint64, []XAttr]
 	setting *btree.Map[string, string]
+	grouped int // groups
 	meta    Meta
 	digest  dfs.Digest
 }
@@ -63,8 +67,9 @@ func (s *State) Snapshot() *Snapshot {
 	s.strings.frozen = true
 	n := &Snapshot{
 		inodes: s.inodes.freeze(), blocks: s.blocks.freeze(), writers: s.writers.freeze(), leases: s.leases.freeze(),
-		ring: s.retry.ring.freeze(), arena: s.arena.freeze(), text: s.strings.text, hash: s.strings.hash,
-		retry:  [2]uint64{s.retry.head, s.retry.tail},
+		ring: s.retry.ring.freeze(), groups: s.group.groups.freeze(), members: s.group.members.freeze(),
+		arena: s.arena.freeze(), text: s.strings.text, hash: s.strings.hash,
+		retry: [2]uint64{s.retry.head, s.retry.tail}, grouped: s.group.groups.live(),
 		quotas: s.feature.quotas.Copy(), acls: s.feature.acls.Copy(), xattrs: s.feature.xattrs.Copy(),
 		setting: s.feature.settings.Copy(), digest: s.Digest(),
 	}
@@ -83,6 +88,8 @@ func (s *State) Release(*Snapshot) {
 	s.writers.thaw()
 	s.leases.thaw()
 	s.retry.ring.thaw()
+	s.group.groups.thaw()
+	s.group.members.thaw()
 	s.arena.thaw()
 }
 
@@ -94,7 +101,7 @@ func (n *Snapshot) TxID() dfs.TxID { return n.meta.TxID }
 
 // Sections gives the parts to write; they may be written at the same time.
 func (n *Snapshot) Sections() []dfs.Section {
-	return []dfs.Section{
+	list := []dfs.Section{
 		{Name: SectionMeta, Write: n.writeMeta},
 		{Name: SectionStrings, Write: n.writeStrings},
 		{Name: SectionInodes, Write: n.writeInodes},
@@ -106,6 +113,10 @@ func (n *Snapshot) Sections() []dfs.Section {
 		{Name: SectionXAttrs, Write: n.writeXAttrs},
 		{Name: SectionSettings, Write: n.writeSettings},
 	}
+	if n.grouped > 0 {
+		list = append(list, dfs.Section{Name: SectionParityGroups, Write: n.writeGroups})
+	}
+	return list
 }
 
 type emitter = func(chunk []byte) error

@@ -20,6 +20,7 @@ type State struct {
 	dirs    dirTable
 	strings interned
 	retry   retryCache
+	group   groupTable
 	feature features
 	// detached holds the ids of the roots of deleted subtrees, smallest first.
 	detached btree.Map[uint64, struct{}]

@@ -22,15 +22,14 @@ func (s *State) bury(i uint32) {
 	s.inodes.drop(i)
 }
 
-// removeFile takes away a file with its blocks, which are appended to dst.
-func (s *State) removeFile(i uint32, dst []dfs.Block) []dfs.Block {
+// removeFile takes away a file with its blocks, as r tells afterwards.
+func (s *State) removeFile(i uint32, r *Deleted) {
 	s.detach(i)
-	dst = s.dropBlocks(i, dst)
+	s.dropBlocks(i, r)
 	if s.inodes.at(i).has(flagOpen) {
 		s.endWriter(i)
 	}
 	s.bury(i)
-	return dst
 }
 
 func (s *State) checkDelete(o *Delete) (target uint32, err error) {
@@ -71,6 +70,7 @@ func (s *State) delete(o *Delete) (any, error) {
 	if o.Reap > 0 {
 		r.OK = true
 		s.reap(int(o.Reap), r)
+		r.settle()
 		return r, nil
 	}
 	if target != 0 {
@@ -78,6 +78,7 @@ func (s *State) delete(o *Delete) (any, error) {
 		s.removeTree(target, r)
 		s.touch(parent, o.Time)
 		r.OK = true
+		r.settle()
 	}
 	r.Pending = s.detached.Len() > 0
 	return r, nil
@@ -90,7 +91,7 @@ func (s *State) removeTree(i uint32, r *Deleted) {
 		if in.has(flagOpen) {
 			r.Files = append(r.Files, dfs.InodeID(in.id))
 		}
-		r.Blocks = s.removeFile(i, r.Blocks)
+		s.removeFile(i, r)
 		return
 	}
 	slots, all := s.subtree(i, reapLimit)
@@ -134,7 +135,7 @@ func (s *State) free(i uint32, r *Deleted) {
 	in := s.inodes.at(i)
 	s.sum.sub(s.place(in))
 	if in.isFile() {
-		r.Blocks = s.dropBlocks(i, r.Blocks)
+		s.dropBlocks(i, r)
 		if in.has(flagOpen) {
 			r.Files = append(r.Files, dfs.InodeID(in.id))
 			s.endWriter(i)
@@ -187,7 +188,7 @@ func (s *State) reapChild(i uint32, r *Deleted) {
 	if in.has(flagOpen) {
 		r.Files = append(r.Files, dfs.InodeID(in.id))
 	}
-	r.Blocks = s.removeFile(i, r.Blocks)
+	s.removeFile(i, r)
 }
 
 // move is a checked rename.
@@ -299,7 +300,8 @@ func (s *State) rename(o *Rename) (any, error) {
 	if m.dst != 0 {
 		var d Deleted
 		s.removeTree(m.dst, &d)
-		r.Blocks, r.Files = d.Blocks, d.Files
+		d.settle()
+		r.Blocks, r.Files, r.Groups = d.Blocks, d.Files, d.Groups
 	}
 	if s.inodes.at(m.src).isDir() {
 		s.authEpoch++
