@@ -128,13 +128,3 @@ func BenchmarkStart(b *testing.B) {
 		b.StartTimer()
 	}
 }
-
-func BenchmarkCompositeCRC(b *testing.B) {
-	c := newCombiner(dfs.ChecksumCRC32C)
-	t := c.table(c.shift(512))
-	crc := uint32(1)
-	for i := range b.N {
-		crc = t.apply(crc) ^ uint32(i)
-	}
-	_ = crc
-}

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"redoubt/dfs"
+	"redoubt/raid"
 )
 
 // sumsAtATime is how many checksums are read at once for a digest.
@@ -37,23 +38,21 @@ func (s *Store) CompositeCRC(ctx context.Context, b dfs.Block, length, stripe in
 	var out []byte
 	var acc, at int64 // the CRC so far (of the stripe), and the bytes that went in
 	var crc uint32
-	var comb *combiner
-	var whole *shiftTable
+	var whole *raid.Joiner
 	bad := false
 	c, length, err := s.eachSum(ctx, b, length, func(r *Reader, sums []byte) {
-		if comb == nil {
-			comb = newCombiner(r.sum.kind)
-			whole = comb.table(comb.shift(r.sum.chunk))
+		if whole == nil {
+			whole = r.sum.polynomial().NewJoiner(r.sum.chunk)
 			bad = stripe > 0 && stripe%r.sum.chunk != 0
 		}
 		for ; len(sums) > 0 && !bad; sums = sums[sumSize:] {
-			if n := min(r.sum.chunk, r.end-at); n == r.sum.chunk {
-				crc = whole.apply(crc) ^ binary.BigEndian.Uint32(sums)
-				at, acc = at+n, acc+n
+			n := min(r.sum.chunk, r.end-at)
+			if next := binary.BigEndian.Uint32(sums); n == r.sum.chunk {
+				crc = whole.Join(crc, next)
 			} else {
-				crc = comb.multiply(comb.shift(n), crc) ^ binary.BigEndian.Uint32(sums)
-				at, acc = at+n, acc+n
+				crc = r.sum.polynomial().Join(crc, next, n)
 			}
+			at, acc = at+n, acc+n
 			if stripe > 0 && acc == stripe {
 				out = binary.BigEndian.AppendUint32(out, crc)
 				crc, acc = 0, 0

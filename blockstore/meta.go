@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 
 	"redoubt/dfs"
+	"redoubt/raid"
 )
 
 // A meta file is
@@ -104,64 +105,10 @@ func sumAt(sums []byte, i int64) uint32 { return binary.BigEndian.Uint32(sums[su
 
 func putSum(sums []byte, i int64, crc uint32) { binary.BigEndian.PutUint32(sums[sumSize*i:], crc) }
 
-// combiner computes the CRC of a concatenation from the CRCs of its parts: appending n
-// bytes multiplies a CRC by x^(8n) modulo the polynomial, both bit-reversed.
-type combiner struct {
-	poly  uint32
-	power [64]uint32 // x^(2^k)
-}
-
-func newCombiner(kind dfs.ChecksumType) *combiner {
-	c := &combiner{poly: crc32.Castagnoli}
-	if kind == dfs.ChecksumCRC32 {
-		c.poly = crc32.IEEE
+// polynomial is what the checksums are made with.
+func (c checksum) polynomial() raid.Polynomial {
+	if c.kind == dfs.ChecksumCRC32 {
+		return raid.CRC32
 	}
-	c.power[0] = 1 << 30
-	for k := 1; k < len(c.power); k++ {
-		c.power[k] = c.multiply(c.power[k-1], c.power[k-1])
-	}
-	return c
-}
-
-func (c *combiner) multiply(a, b uint32) (product uint32) {
-	for m := uint32(1 << 31); m != 0; m >>= 1 {
-		if a&m != 0 {
-			product ^= b
-		}
-		if b&1 != 0 {
-			b = b>>1 ^ c.poly
-		} else {
-			b >>= 1
-		}
-	}
-	return product
-}
-
-// shift gives the factor for appending n bytes.
-func (c *combiner) shift(n int64) uint32 {
-	p := uint32(1 << 31) // x^0
-	for k := 3; n > 0; k++ {
-		if n&1 != 0 {
-			p = c.multiply(c.power[k], p)
-		}
-		n >>= 1
-	}
-	return p
-}
-
-// table is multiplication by a fixed factor, a byte at a time.
-type shiftTable [4][256]uint32
-
-func (c *combiner) table(factor uint32) *shiftTable {
-	t := new(shiftTable)
-	for j := range t {
-		for b := range t[j] {
-			t[j][b] = c.multiply(factor, uint32(b)<<(8*j))
-		}
-	}
-	return t
-}
-
-func (t *shiftTable) apply(crc uint32) uint32 {
-	return t[0][crc&255] ^ t[1][crc>>8&255] ^ t[2][crc>>16&255] ^ t[3][crc>>24]
+	return raid.CRC32C
 }

@@ -5,10 +5,10 @@ import (
 	"crypto/md5"
 	"encoding/binary"
 	"fmt"
-	"hash/crc32"
 	"math"
 
 	"redoubt/dfs"
+	"redoubt/raid"
 	"redoubt/wire/datatransfer"
 )
 
@@ -129,49 +129,14 @@ func composite(results []*datatransfer.ChecksumResult, blocks []dfs.LocatedBlock
 			return nil, &dfs.Error{Op: "checksum", Kind: dfs.Other, Msg: fmt.Sprintf("a composite CRC of %d bytes", len(r.Sum))}
 		}
 		typ = r.Type
-		crc = combineCRC(polynomial(typ), crc, binary.BigEndian.Uint32(r.Sum), blocks[i].Length)
+		crc = polynomial(typ).Join(crc, binary.BigEndian.Uint32(r.Sum), blocks[i].Length)
 	}
 	return &FileChecksum{Algorithm: "COMPOSITE-" + checksumName(typ), Value: binary.BigEndian.AppendUint32(nil, crc)}, nil
 }
 
-func polynomial(t dfs.ChecksumType) uint32 {
+func polynomial(t dfs.ChecksumType) raid.Polynomial {
 	if t == dfs.ChecksumCRC32 {
-		return crc32.IEEE
+		return raid.CRC32
 	}
-	return crc32.Castagnoli
-}
-
-// combineCRC gives the CRC of two byte strings from theirs and the second's length: the
-// first one is shifted by that many zero bytes, which is a multiplication by a power of x
-// modulo the polynomial (in reflected form).
-func combineCRC(poly, first, second uint32, length int64) uint32 {
-	return multiply(poly, first, power(poly, uint64(length)*8)) ^ second
-}
-
-// multiply is the product of two polynomials modulo poly; bit 31 is x^0.
-func multiply(poly, a, b uint32) uint32 {
-	var p uint32
-	for ; a != 0; a <<= 1 {
-		if a&(1<<31) != 0 {
-			p ^= b
-		}
-		if b&1 != 0 {
-			b = b>>1 ^ poly
-		} else {
-			b >>= 1
-		}
-	}
-	return p
-}
-
-// power is x^n modulo poly.
-func power(poly uint32, n uint64) uint32 {
-	result, square := uint32(1)<<31, uint32(1)<<30
-	for ; n > 0; n >>= 1 {
-		if n&1 != 0 {
-			result = multiply(poly, result, square)
-		}
-		square = multiply(poly, square, square)
-	}
-	return result
+	return raid.CRC32C
 }

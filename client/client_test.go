@@ -1,11 +1,9 @@
 package client
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"io/fs"
 	"math/rand/v2"
@@ -408,16 +406,6 @@ func TestConfigValidate(t *testing.T) {
 func TestErrorKinds(t *testing.T) {
 	require.ErrorIs(t, &dfs.Error{Kind: dfs.NotFound, Msg: "m", Err: sentinel(dfs.NotFound)}, fs.ErrNotExist)
 	require.ErrorIs(t, notFound("stat", "/x"), fs.ErrNotExist)
-}
-
-// The CRC of a concatenation from the CRCs of its parts, against the CRC itself.
-func TestCombineCRC(t *testing.T) {
-	table := crc32.MakeTable(crc32.Castagnoli)
-	for _, n := range []int{0, 1, 2, 511, 512, 5000} {
-		a, b := randomBytes(777), randomBytes(n)
-		want := crc32.Checksum(append(bytes.Clone(a), b...), table)
-		require.Equal(t, want, combineCRC(crc32.Castagnoli, crc32.Checksum(a, table), crc32.Checksum(b, table), int64(n)))
-	}
 }
 
 func TestSeek(t *testing.T) {

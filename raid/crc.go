@@ -2,83 +2,131 @@ package raid
 
 import (
 	"fmt"
-	"math/bits"
+	"hash/crc32"
+	"sync"
 )
 
-// CRC32C is affine over the exclusive or: for strings of one length n,
+// A CRC is affine over the exclusive or: for strings of one length n,
 //
 //	crc(a ^ b) = crc(a) ^ crc(b) ^ crc(0^n)
 //
-// and appending zeroes to a string changes its CRC by an invertible linear map of
-// (crc ^ 0xffffffff). So the checksum of parity, and that of a lost member, follow from the
-// other checksums and the lengths alone. The maps are 32x32 matrices over GF(2), as in
-// zlib's crc32_combine; powers of two of them are tabled.
+// and appending a byte to a string multiplies its CRC, without the inversions at start and
+// end, by x^8 modulo the polynomial. That can be undone, and n bytes are one multiplication
+// by x^(8n). So the checksum of parity, that of a lost member, and that of joined strings
+// follow from the other checksums and the lengths alone.
 
-// poly is the Castagnoli polynomial, bit-reversed.
-const poly = 0x82f63b78
+// Polynomial is the generator of a 32-bit CRC, in the bit-reversed form that hash/crc32
+// has: bit 31 stands for x^0.
+type Polynomial uint32
 
-// matrix maps a vector of 32 bits; column i is the image of bit i.
-type matrix [32]uint32
+// The polynomials of the checksums that replicas are stored with.
+const (
+	CRC32  Polynomial = crc32.IEEE
+	CRC32C Polynomial = crc32.Castagnoli
+)
 
-func (m *matrix) times(v uint32) (out uint32) {
-	for ; v != 0; v &= v - 1 {
-		out ^= m[bits.TrailingZeros32(v)]
+const one = 1 << 31 // x^0
+
+// times is the product of a and b modulo p.
+func (p Polynomial) times(a, b uint32) (product uint32) {
+	for ; a != 0; a <<= 1 {
+		if a&one != 0 {
+			product ^= b
+		}
+		b = b>>1 ^ uint32(p)&-(b&1)
 	}
-	return out
+	return product
 }
 
-func (m *matrix) square() (out matrix) {
-	for i := range m {
-		out[i] = m.times(m[i])
+// powers are the factors x^(8*2^i) modulo a polynomial, and their inverses.
+type powers struct{ add, trim [63]uint32 }
+
+func (p Polynomial) newPowers() *powers {
+	add, trim := uint32(one>>1), (one^uint32(p))<<1|1 // x, and what gives 1 times x
+	for range 3 {                                     // to x^8
+		add, trim = p.times(add, add), p.times(trim, trim)
 	}
-	return out
+	t := new(powers)
+	for i := range t.add {
+		t.add[i], t.trim[i] = add, trim
+		add, trim = p.times(add, add), p.times(trim, trim)
+	}
+	return t
 }
 
-// zeroBytes[i] appends 2^i zero bytes; trimBytes[i] is its inverse.
-var zeroBytes, trimBytes = func() (add, trim [63]matrix) {
-	var bit, back matrix // one zero bit, there and back
-	for i := range bit {
-		v := uint32(1) << i
-		bit[i] = v >> 1
-		if v&1 != 0 {
-			bit[i] ^= poly
-		}
-		// The highest bit of a result is set exactly if the polynomial was added.
-		back[i] = v << 1
-		if v&(1<<31) != 0 {
-			back[i] = (v^poly)<<1 | 1
-		}
-	}
-	for range 3 { // 2^3 bits are a byte
-		bit, back = bit.square(), back.square()
-	}
-	for i := range add {
-		add[i], trim[i] = bit, back
-		bit, back = bit.square(), back.square()
-	}
-	return add, trim
-}()
+var (
+	powersOfCRC32  = sync.OnceValue(CRC32.newPowers)
+	powersOfCRC32C = sync.OnceValue(CRC32C.newPowers)
+)
 
-func shift(tables *[63]matrix, crc uint32, n int64) uint32 {
-	v := ^crc
+func (p Polynomial) powers() *powers {
+	switch p {
+	case CRC32:
+		return powersOfCRC32()
+	case CRC32C:
+		return powersOfCRC32C()
+	}
+	return p.newPowers()
+}
+
+// factor is x^(8n) modulo p, from the powers or their inverses.
+func (p Polynomial) factor(powers *[63]uint32, n int64) uint32 {
+	f := uint32(one)
 	for i := 0; n != 0; i, n = i+1, n>>1 {
 		if n&1 != 0 {
-			v = tables[i].times(v)
+			f = p.times(powers[i], f)
 		}
 	}
-	return ^v
+	return f
 }
 
-// ExtendCRC gives the CRC32C of a string with n zero bytes behind it from the CRC32C of the
-// string.
-func ExtendCRC(crc uint32, n int64) uint32 { return shift(&zeroBytes, crc, n) }
+// Extend gives the CRC of a string with n zero bytes behind it from the CRC of the string.
+func (p Polynomial) Extend(crc uint32, n int64) uint32 {
+	return ^p.times(p.factor(&p.powers().add, n), ^crc)
+}
 
-// TrimCRC gives the CRC32C of a string from that of the string with n zero bytes behind it.
-func TrimCRC(crc uint32, n int64) uint32 { return shift(&trimBytes, crc, n) }
+// Trim gives the CRC of a string from that of the string with n zero bytes behind it.
+func (p Polynomial) Trim(crc uint32, n int64) uint32 {
+	return ^p.times(p.factor(&p.powers().trim, n), ^crc)
+}
 
-// CombineCRC gives the CRC32C of a string and another behind it, of length bytes.
+// Join gives the CRC of a string and another behind it, of length bytes.
+func (p Polynomial) Join(first, second uint32, length int64) uint32 {
+	return p.times(p.factor(&p.powers().add, length), first) ^ second
+}
+
+// Joiner joins strings of one fixed length to others, at a few table look-ups each.
+type Joiner [4][256]uint32
+
+// NewJoiner makes the Joiner for strings of length bytes.
+func (p Polynomial) NewJoiner(length int64) *Joiner {
+	f, t := p.factor(&p.powers().add, length), new(Joiner)
+	for i := range t {
+		for b := 1; b < 256; b++ {
+			if low := b & -b; low == b {
+				t[i][b] = p.times(uint32(b)<<(8*i), f)
+			} else {
+				t[i][b] = t[i][b-low] ^ t[i][low] // it is linear
+			}
+		}
+	}
+	return t
+}
+
+// Join is Polynomial.Join for a second string of the Joiner's length.
+func (t *Joiner) Join(first, second uint32) uint32 {
+	return t[0][first&255] ^ t[1][first>>8&255] ^ t[2][first>>16&255] ^ t[3][first>>24] ^ second
+}
+
+// ExtendCRC is Extend for CRC32C.
+func ExtendCRC(crc uint32, n int64) uint32 { return CRC32C.Extend(crc, n) }
+
+// TrimCRC is Trim for CRC32C.
+func TrimCRC(crc uint32, n int64) uint32 { return CRC32C.Trim(crc, n) }
+
+// CombineCRC is Join for CRC32C.
 func CombineCRC(first, second uint32, length int64) uint32 {
-	return ^shift(&zeroBytes, ^first, length) ^ second
+	return CRC32C.Join(first, second, length)
 }
 
 // Sum is the CRC32C and the length in bytes of one member, or of a chunk of it.

@@ -104,6 +104,15 @@ func TestChecksums(t *testing.T) {
 
 		a, b := members[0], members[1]
 		require.Equal(t, crc32.Checksum(append(a[:len(a):len(a)], b...), castagnoli), CombineCRC(sums[0].CRC, sums[1].CRC, sums[1].Length))
+		for _, p := range []Polynomial{CRC32, CRC32C, crc32.Koopman} {
+			table := crc32.MakeTable(uint32(p))
+			first, second := crc32.Checksum(a, table), crc32.Checksum(b, table)
+			joined := crc32.Update(first, table, b)
+			require.Equal(t, joined, p.Join(first, second, int64(len(b))))
+			require.Equal(t, joined, p.NewJoiner(int64(len(b))).Join(first, second))
+			require.Equal(t, first, p.Trim(p.Extend(first, int64(len(b))), int64(len(b))))
+			require.Equal(t, crc32.Update(first, table, make([]byte, len(b))), p.Extend(first, int64(len(b))))
+		}
 		n := rapid.IntRange(0, 100_000).Draw(t, "zeroes")
 		extended := crc32.Checksum(append(a[:len(a):len(a)], make([]byte, n)...), castagnoli)
 		require.Equal(t, extended, ExtendCRC(sums[0].CRC, int64(n)))
@@ -250,4 +259,26 @@ func BenchmarkParityCRC(b *testing.B) {
 	for b.Loop() {
 		ParityCRC(sums...)
 	}
+}
+
+func BenchmarkJoin(b *testing.B) {
+	b.Run("512", func(b *testing.B) {
+		j, crc := CRC32C.NewJoiner(512), uint32(1)
+		for i := range b.N {
+			crc = j.Join(crc, uint32(i))
+		}
+		_ = crc
+	})
+	b.Run("any", func(b *testing.B) {
+		crc := uint32(1)
+		for i := range b.N {
+			crc = CRC32C.Join(crc, 7, int64(i))
+		}
+		_ = crc
+	})
+	b.Run("new", func(b *testing.B) {
+		for b.Loop() {
+			CRC32C.NewJoiner(512)
+		}
+	})
 }
