@@ -13,9 +13,7 @@ type State struct {
 	writers pages[writer]
 	leases  pages[lease]
 	arena   arena
-	names   *nameTable
-	byID    idTable
-	byBlock idTable
+	indexes
 	holders map[string]uint32 // lease slots
 	dirs    dirTable
 	strings interned
@@ -31,6 +29,13 @@ type State struct {
 	applied dfs.TxID
 	ops     *scratch
 	seed    uint64
+}
+
+// indexes find slots by what clients and datanodes name.
+type indexes struct {
+	names   *nameTable
+	byID    idTable // inodes
+	byBlock idTable // blocks of files
 }
 
 // counters hand out ids; all are the next one to give.
@@ -92,7 +97,7 @@ func New(opt Options) *State {
 
 // reset empties the state, also of the root.
 func (s *State) reset() {
-	*s = State{seed: s.seed, names: new(nameTable), holders: map[string]uint32{}, strings: newInterned(), ops: new(scratch)}
+	*s = State{seed: s.seed, indexes: indexes{names: new(nameTable)}, holders: map[string]uint32{}, strings: newInterned(), ops: new(scratch)}
 	s.retry.index, s.retry.seed = new(nameTable), s.seed
 }
 
