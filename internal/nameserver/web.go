@@ -6,14 +6,17 @@ import (
 
 	"redoubt/namenode"
 	"redoubt/web"
+	"redoubt/web/fsck"
 )
 
-// handler serves /healthz, /metrics, /jmx and, if asked for, /debug/pprof/.
+// handler serves /healthz, /metrics, /jmx, /fsck and, if asked for, /debug/pprof/.
 func (s *Server) handler(cfg Config) http.Handler {
-	return web.Handler(web.Config{
+	mux := web.Handler(web.Config{
 		Title: "Redoubt name node " + s.nn.Info().ClusterID, Health: s.health,
 		Metrics: cfg.Registry, Beans: s.beans, Pprof: cfg.Pprof,
 	})
+	mux.Handle("GET /fsck", fsck.Handler(fsck.Config{Source: s.nn, Log: s.log}))
+	return mux
 }
 
 // health is good while the name node serves, with a note while safe mode is on or a name
