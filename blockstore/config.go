@@ -35,6 +35,18 @@ type VolumeConfig struct {
 	// FS, if set, is the file system that holds Dir instead of Config.FS: the door for
 	// volumes that are not a plain directory.
 	FS vfs.FS
+	// Name is what reports and messages call the volume; "" is Dir.
+	Name string
+	// Err says why the volume can't be used: it counts as failed from the start.
+	Err error
+}
+
+// Label is the volume's name.
+func (c VolumeConfig) Label() string {
+	if c.Name != "" {
+		return c.Name
+	}
+	return c.Dir
 }
 
 // Bad is a damaged replica. Its files are still there.
@@ -91,10 +103,10 @@ func (c Config) Validate() error {
 	for _, v := range c.Volumes {
 		if v.Dir == "" {
 			bad("a volume without a directory")
-		} else if seen[v.Dir] {
-			bad("volume %s is given twice", v.Dir)
+		} else if seen[v.Label()] {
+			bad("volume %s is given twice", v.Label())
 		}
-		seen[v.Dir] = true
+		seen[v.Label()] = true
 	}
 	if c.Cluster.ClusterID == "" || c.Cluster.PoolID == "" {
 		bad("cluster and pool id must be known, have %q and %q", c.Cluster.ClusterID, c.Cluster.PoolID)

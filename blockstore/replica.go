@@ -286,12 +286,12 @@ func (s *Store) ioError(v *volume, doing string, err error) error {
 		return err
 	}
 	if isFull(err) {
-		return &dfs.Error{Kind: dfs.NoSpace, Op: doing, Err: err, Path: v.dir}
+		return &dfs.Error{Kind: dfs.NoSpace, Op: doing, Err: err, Path: v.name}
 	}
 	if v.failed() == nil {
 		if perr := v.probe(); perr != nil {
 			s.failVolume(v, perr)
 		}
 	}
-	return &dfs.Error{Kind: dfs.Other, Op: doing, Err: err, Path: v.dir}
+	return &dfs.Error{Kind: dfs.Other, Op: doing, Err: err, Path: v.name}
 }

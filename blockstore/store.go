@@ -41,7 +41,7 @@ func Open(cfg Config) (*Store, error) {
 		s.maps[i].active = map[dfs.BlockID]*replica{}
 	}
 	for i, c := range cfg.Volumes {
-		v := &volume{index: uint16(i), fs: c.FS, dir: c.Dir, kind: c.Type}
+		v := &volume{index: uint16(i), fs: c.FS, dir: c.Dir, name: c.Label(), kind: c.Type, err: c.Err}
 		if v.fs == nil {
 			v.fs = cfg.FS
 		}
@@ -69,6 +69,9 @@ func (s *Store) openVolumes() error {
 	owner := map[string]*volume{} // by storage id
 	var first *volume
 	for _, v := range s.vols {
+		if v.err != nil {
+			continue // known to be of no use
+		}
 		uuid, err := v.open(s.cfg.Cluster)
 		if err != nil {
 			if fatal(err) {
@@ -81,13 +84,13 @@ func (s *Store) openVolumes() error {
 			continue
 		}
 		if other := owner[v.storage]; other != nil {
-			return foreign("%s and %s have the same storage id %s: one is a copy of the other", other.dir, v.dir, v.storage)
+			return foreign("%s and %s have the same storage id %s: one is a copy of the other", other.name, v.name, v.storage)
 		}
 		owner[v.storage] = v
 		if first == nil {
 			first, s.uuid = v, uuid
 		} else if uuid != s.uuid {
-			return foreign("%s belongs to datanode %s, but %s to datanode %s", first.dir, s.uuid, v.dir, uuid)
+			return foreign("%s belongs to datanode %s, but %s to datanode %s", first.name, s.uuid, v.name, uuid)
 		}
 	}
 	if s.uuid == "" {
@@ -167,7 +170,7 @@ func (s *Store) Usable() error {
 	var errs []error
 	for _, v := range s.vols {
 		if err := v.failed(); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", v.dir, err))
+			errs = append(errs, fmt.Errorf("%s: %w", v.name, err))
 		}
 	}
 	allowed := s.cfg.FailedVolumesTolerated
@@ -204,7 +207,7 @@ func (s *Store) failVolume(v *volume, err error) {
 			r.mu.Lock()
 			r.gone = true
 			if r.broken == nil {
-				r.broken = &dfs.Error{Kind: dfs.Other, Op: "volume failed", Path: v.dir, Err: err}
+				r.broken = &dfs.Error{Kind: dfs.Other, Op: "volume failed", Path: v.name, Err: err}
 			}
 			r.stopWriterLocked()
 			r.mu.Unlock()

@@ -22,6 +22,7 @@ type volume struct {
 	index   uint16
 	fs      vfs.FS
 	dir     string
+	name    string // what reports and messages call it
 	kind    dfs.StorageType
 	storage string // its id
 	pool    string // directory of the pool's replicas
@@ -72,7 +73,7 @@ func (v *volume) open(cluster dfs.ClusterInfo) (uuid string, err error) {
 		return "", err
 	}
 	if id := p["clusterID"]; id != cluster.ClusterID {
-		return "", foreign("%s belongs to cluster %s, the name node is of cluster %s", v.dir, id, cluster.ClusterID)
+		return "", foreign("%s belongs to cluster %s, the name node is of cluster %s", v.name, id, cluster.ClusterID)
 	}
 	if p["datanodeUuid"] == "" || p["storageID"] == "" {
 		return "", foreign("%s lacks datanodeUuid or storageID", name)
@@ -89,7 +90,7 @@ func (v *volume) checkFresh() error {
 	}
 	for _, pool := range pools {
 		if _, err := v.fs.Stat(poolDir(v.dir, pool) + "/finalized"); err == nil {
-			return foreign("%s holds blocks of pool %s but no %s: it is damaged or not a volume of ours", v.dir, pool, versionFile)
+			return foreign("%s holds blocks of pool %s but no %s: it is damaged or not a volume of ours", v.name, pool, versionFile)
 		}
 	}
 	return nil
@@ -119,16 +120,16 @@ func (v *volume) checkPool(cluster dfs.ClusterInfo) error {
 		if perr != nil {
 			return perr
 		}
-		return foreign("%s holds block pool %s, the name node's is %s", v.dir, strings.Join(pools, ", "), cluster.PoolID)
+		return foreign("%s holds block pool %s, the name node's is %s", v.name, strings.Join(pools, ", "), cluster.PoolID)
 	}
 	if err != nil {
 		return err
 	}
 	if id := p["blockpoolID"]; id != cluster.PoolID {
-		return foreign("%s holds block pool %s, the name node's is %s", v.dir, id, cluster.PoolID)
+		return foreign("%s holds block pool %s, the name node's is %s", v.name, id, cluster.PoolID)
 	}
 	if id := strconv.FormatUint(uint64(cluster.NamespaceID), 10); p["namespaceID"] != id {
-		return foreign("%s belongs to namespace %s, the name node has namespace %s", v.dir, p["namespaceID"], id)
+		return foreign("%s belongs to namespace %s, the name node has namespace %s", v.name, p["namespaceID"], id)
 	}
 	return nil
 }
@@ -262,7 +263,7 @@ func (v *volume) room(reserved int64) (int64, error) {
 }
 
 func (v *volume) state(reserved int64) VolumeState {
-	st := VolumeState{Dir: v.dir, Storage: v.storage, Type: v.kind, Err: v.failed(),
+	st := VolumeState{Dir: v.name, Storage: v.storage, Type: v.kind, Err: v.failed(),
 		Replicas: int(v.replicas.Load()), Aside: int(v.aside.Load())}
 	if st.Err != nil {
 		return st

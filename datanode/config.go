@@ -19,12 +19,13 @@ import (
 // SoftwareVersion is what a datanode says it is.
 const SoftwareVersion = "3.4.3-redoubt"
 
-// Config says how to run a DataNode. FS, Volumes and NameNodes must be set; the zero value
+// Config says how to run a DataNode. FS, Volumes or Arrays, and NameNodes must be set; the zero value
 // of every other field means its default.
 type Config struct {
 	FS        vfs.FS
 	Volumes   []blockstore.VolumeConfig
-	NameNodes []string // host:port of each name node's RPC
+	Arrays    []ArrayConfig // volumes that are RAID-5 arrays
+	NameNodes []string      // host:port of each name node's RPC
 	Listen    Addresses
 	Network   Network
 	Timeouts  Timeouts
@@ -134,7 +135,7 @@ func (c *Config) Validate() error {
 	if c.FS == nil {
 		bad("no file system")
 	}
-	if len(c.Volumes) == 0 {
+	if len(c.Volumes)+len(c.Arrays) == 0 {
 		bad("no volumes")
 	}
 	seen := make(map[string]bool)
@@ -145,6 +146,7 @@ func (c *Config) Validate() error {
 			seen[dir] = true
 		}
 	}
+	errs = append(errs, c.validateArrays()...)
 	if len(c.NameNodes) == 0 {
 		bad("no name node")
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,6 +40,7 @@ type DataNode struct {
 	copies   *throttle
 	balance  atomic.Int64
 	sessions []*session
+	arrays   arrays
 
 	state *state
 }
@@ -159,16 +161,20 @@ func (dn *DataNode) open() error {
 }
 
 func (dn *DataNode) openStore(cluster dfs.ClusterInfo) error {
+	arrays, err := dn.openArrays()
+	if err != nil {
+		return err
+	}
 	store, err := blockstore.Open(blockstore.Config{
-		FS: dn.cfg.FS, Volumes: dn.cfg.Volumes, Cluster: cluster, Reserved: dn.cfg.Reserved,
+		FS: dn.cfg.FS, Volumes: slices.Concat(dn.cfg.Volumes, arrays), Cluster: cluster, Reserved: dn.cfg.Reserved,
 		FailedVolumesTolerated: dn.cfg.FailedVolumesTolerated,
 		OnBad:                  dn.onBad, OnVolumeFailed: dn.onVolumeFailed,
 	})
 	if err != nil {
-		return fmt.Errorf("datanode: open volumes: %w", err)
+		return errors.Join(fmt.Errorf("datanode: open volumes: %w", err), dn.closeArrays())
 	}
 	if err := store.Usable(); err != nil {
-		return errors.Join(fmt.Errorf("datanode: %w", err), store.Close())
+		return errors.Join(fmt.Errorf("datanode: %w", err), store.Close(), dn.closeArrays())
 	}
 	dn.state.store, dn.state.cluster = store, cluster
 	for _, v := range store.Volumes() {
@@ -226,6 +232,9 @@ func (dn *DataNode) stop() {
 		if err := dn.state.store.Close(); err != nil {
 			dn.cfg.Log.Error("closing volumes failed", "err", err)
 		}
+	}
+	if err := dn.closeArrays(); err != nil {
+		dn.cfg.Log.Error("closing arrays failed", "err", err)
 	}
 	dn.metrics.unregister()
 }

@@ -19,6 +19,7 @@ func (dn *DataNode) startIPC() {
 	dn.rpc = &hadooprpc.Server{Log: dn.cfg.Log}
 	dn.rpc.Handle(hdfspb.ClientDatanodeProtocol, 1, hadooprpc.HandlerFunc(dn.serveIPC))
 	control.HandleDataNode(dn.rpc, peerNode{dn})
+	control.HandleArrays(dn.rpc, arrayAdmin{dn})
 	dn.goRun(func() {
 		if err := dn.rpc.Serve(dn.ipc); err != nil && dn.ctx.Err() == nil {
 			dn.fail(err)

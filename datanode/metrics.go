@@ -14,10 +14,11 @@ type metrics struct {
 	registry   prometheus.Registerer
 	collectors []prometheus.Collector
 
-	ops        *prometheus.HistogramVec
-	failures   *prometheus.CounterVec
-	readBytes  prometheus.Counter
-	writeBytes prometheus.Counter
+	ops         *prometheus.HistogramVec
+	failures    *prometheus.CounterVec
+	arrayEvents *prometheus.CounterVec
+	readBytes   prometheus.Counter
+	writeBytes  prometheus.Counter
 
 	refused, malformed, badPackets, mirrorFailures prometheus.Counter
 	blocksWritten, removed, bad, volumeFailures    prometheus.Counter
@@ -46,7 +47,11 @@ func newMetrics(dn *DataNode, reg prometheus.Registerer) (*metrics, error) {
 	m.collectors = append(m.collectors, m.ops, m.failures,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "redoubt", Subsystem: "datanode", Name: "streams", Help: "Open data transfer connections."},
 			func() float64 { return float64(dn.streams.Load()) }),
-		&volumeCollector{dn})
+		&volumeCollector{dn}, newArrayCollector(dn))
+	m.arrayEvents = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "redoubt", Subsystem: "datanode", Name: "array_events_total", Help: "What happened to members of RAID-5 volumes.",
+	}, []string{"event"})
+	m.collectors = append(m.collectors, m.arrayEvents)
 	m.readBytes = counter("read_bytes_total", "Bytes of blocks sent to readers.")
 	m.writeBytes = counter("written_bytes_total", "Bytes of blocks received and stored.")
 	m.copiedBytes = counter("copied_bytes_total", "Bytes of blocks pushed to other datanodes.")

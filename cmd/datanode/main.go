@@ -60,6 +60,7 @@ type options struct {
 	confDirs  []string
 	overrides []string
 	nameNodes []string
+	dataDirs  []string
 	logLevel  string
 	pprof     bool
 	help      bool
@@ -71,6 +72,7 @@ func (o *options) flags(w io.Writer) *pflag.FlagSet {
 	fs.StringArrayVar(&o.confDirs, "conf", nil, "`DIR` with core-site.xml and hdfs-site.xml (default: $HADOOP_CONF_DIR)")
 	fs.StringArrayVarP(&o.overrides, "define", "D", nil, "`KEY=VALUE` over what the files say")
 	fs.StringArrayVar(&o.nameNodes, "name-node", nil, "`HOST:PORT` of a name node's RPC, instead of the configured ones")
+	fs.StringArrayVar(&o.dataDirs, "data-dir", nil, "`VOLUME` instead of the configured ones; may be repeated: a directory, or raid5:DIR,DIR,DIR[,...][,spare=DIR]")
 	fs.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	fs.BoolVar(&o.pprof, "pprof", false, "serve /debug/pprof on the HTTP port")
 	fs.BoolVarP(&o.help, "help", "h", false, "this text")
@@ -118,6 +120,9 @@ func serve(ctx context.Context, o *options, e env) int {
 		return usageError(e, fmt.Errorf("--log-level: %w", err))
 	}
 	log := slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: level}))
+	if len(o.dataDirs) > 0 {
+		o.overrides = append(o.overrides, "dfs.datanode.data.dir="+nodeconf.JoinVolumes(o.dataDirs))
+	}
 	conf, err := hadoopconf.Load(hadoopconf.System{ReadFile: e.readFile, LookupEnv: e.lookupEnv}, o.confDirs, o.overrides)
 	if err != nil {
 		fmt.Fprintf(e.stderr, "datanode: %v\n", err)

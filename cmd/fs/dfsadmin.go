@@ -53,6 +53,9 @@ func adminCommands() []adminCmd {
 		{"printTopology", "", "Shows racks and their datanodes.", 0, 0, (*admin).printTopology},
 		{"setBalancerBandwidth", "<bandwidth in bytes per second>", "Tells datanodes how fast they may move blocks.", 1, 1, (*admin).setBandwidth},
 		{"metasave", "<filename>", "Makes the name node write its block manager's queues to a file in its log directory.", 1, 1, (*admin).metaSave},
+		{"raidStatus", "[<host:port>]", "Shows the RAID-5 volumes of a datanode, or of all: members, rebuilds, spares.", 0, 1, (*admin).raidStatus},
+		{"raidReplace", "<host:port> <old dir> <new dir>", "Puts a directory in the place of a member of a RAID-5 volume and rebuilds onto it.", 3, 3, (*admin).raidReplace},
+		{"raidVerify", "[<host:port>]", "Reads every stripe of a datanode's RAID-5 volumes, or of all, and repairs what one bad unit explains.", 0, 1, (*admin).raidVerify},
 		{"listOpenFiles", "[-blockingDecommission] [-path <path>]", "Lists the files that are open for writing.", 0, 3, (*admin).listOpenFiles},
 	}
 }

@@ -4,10 +4,13 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path"
+	"regexp"
 	"strings"
 	"time"
 
 	"redoubt/blockstore"
+	"redoubt/blockstore/array"
 	"redoubt/datanode"
 	"redoubt/dfs"
 	"redoubt/internal/hadoopconf"
@@ -73,7 +76,7 @@ func DataNode(conf *hadoopconf.Conf, nameNodes []string) (datanode.Config, error
 		cfg.Timeouts.Report = conf.Duration("dfs.blockreport.intervalMsec")
 	}
 	var err error
-	if cfg.Volumes, err = volumes(conf); err != nil {
+	if cfg.Volumes, cfg.Arrays, err = volumes(conf); err != nil {
 		return cfg, err
 	}
 	if len(cfg.NameNodes) == 0 {
@@ -129,19 +132,57 @@ var media = map[string]dfs.StorageType{
 	"RAM_DISK": dfs.StorageRAMDisk, "NVDIMM": dfs.StorageNVDIMM,
 }
 
-// volumes reads dfs.datanode.data.dir.
-func volumes(conf *hadoopconf.Conf) ([]blockstore.VolumeConfig, error) {
-	var out []blockstore.VolumeConfig
+// arrayPrefix is the beginning of an array, behind its medium.
+var arrayPrefix = regexp.MustCompile(`^(\[[^\]]*\]\s*)?raid5:`)
+
+// volumes reads dfs.datanode.data.dir: directories, and RAID-5 arrays of directories. In
+// a list divided by commas an array takes all directories up to the next item that begins
+// with a medium in brackets or with raid5:, so that plain directories stand before it.
+func volumes(conf *hadoopconf.Conf) (plain []blockstore.VolumeConfig, arrays []datanode.ArrayConfig, err error) {
+	var open *datanode.ArrayConfig // takes what follows
 	for _, item := range conf.List("dfs.datanode.data.dir") {
-		medium, dir, err := hadoopconf.LocalDir(item)
+		rest, spare := strings.CutPrefix(strings.TrimSpace(item), "spare=")
+		begin := arrayPrefix.FindStringSubmatch(rest)
+		if begin != nil {
+			rest = begin[1] + rest[len(begin[0]):]
+		}
+		medium, dir, err := hadoopconf.LocalDir(rest)
 		if err != nil {
-			return nil, fmt.Errorf("dfs.datanode.data.dir: %w", err)
+			return nil, nil, fmt.Errorf("dfs.datanode.data.dir: %w", err)
 		}
 		typ, ok := media[strings.ToUpper(medium)]
 		if !ok {
-			return nil, fmt.Errorf("dfs.datanode.data.dir: %s: unknown medium %s", item, medium)
+			return nil, nil, fmt.Errorf("dfs.datanode.data.dir: %s: unknown medium %s", item, medium)
 		}
-		out = append(out, blockstore.VolumeConfig{Dir: dir, Type: typ})
+		if begin != nil && !spare {
+			arrays = append(arrays, datanode.ArrayConfig{Type: typ})
+			open = &arrays[len(arrays)-1]
+		} else if medium != "" {
+			open = nil
+		}
+		switch {
+		case open != nil && spare:
+			open.Spares = append(open.Spares, array.Member{Dir: path.Clean(dir)})
+		case open != nil:
+			open.Members = append(open.Members, array.Member{Dir: path.Clean(dir)})
+		case spare:
+			return nil, nil, fmt.Errorf("dfs.datanode.data.dir: %s: a spare stands behind the members of its array, raid5:DIR,DIR,DIR,spare=DIR", item)
+		default:
+			plain = append(plain, blockstore.VolumeConfig{Dir: dir, Type: typ})
+		}
 	}
-	return out, nil
+	return plain, arrays, nil
+}
+
+// JoinVolumes makes one value for dfs.datanode.data.dir of several volumes, so that a plain
+// directory behind an array is not taken for one of its members.
+func JoinVolumes(volumes []string) string {
+	var out []string
+	for _, v := range volumes {
+		if !strings.HasPrefix(v, "[") && !arrayPrefix.MatchString(v) {
+			v = "[DISK]" + v
+		}
+		out = append(out, v)
+	}
+	return strings.Join(out, ",")
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"redoubt/blockmanager"
+	"redoubt/blockstore/array"
 	"redoubt/datanode"
 	"redoubt/dfs"
 	"redoubt/internal/hadoopconf"
@@ -51,6 +52,55 @@ func TestDataNode(t *testing.T) {
 	cfg = read("fs.defaultFS=hdfs://clients:1", "dfs.namenode.rpc-address=nn:2", "dfs.namenode.servicerpc-address=nn:3", "dfs.datanode.failed.volumes.tolerated=-1")
 	require.Equal(t, []string{"nn:3"}, cfg.NameNodes)
 	require.Zero(t, cfg.FailedVolumesTolerated)
+}
+
+// TestArrays holds how RAID-5 arrays stand in a list of directories.
+func TestArrays(t *testing.T) {
+	const key = "dfs.datanode.data.dir="
+	dirs := func(list []array.Member) (out []string) {
+		for _, m := range list {
+			out = append(out, m.Dir)
+		}
+		return out
+	}
+	for value, want := range map[string]struct {
+		plain           []string
+		members, spares [][]string
+	}{
+		"/a,raid5:/b,/c,/d":                                    {plain: []string{"/a"}, members: [][]string{{"/b", "/c", "/d"}}, spares: [][]string{nil}},
+		"[SSD]raid5:/b,/c,/d/,spare=/s,[DISK]/a":               {plain: []string{"/a"}, members: [][]string{{"/b", "/c", "/d"}}, spares: [][]string{{"/s"}}},
+		"raid5:/b,/c,/d,raid5:file:///e,/f,/g":                 {members: [][]string{{"/b", "/c", "/d"}, {"/e", "/f", "/g"}}, spares: [][]string{nil, nil}},
+		nodeconf.JoinVolumes([]string{"raid5:/b,/c,/d", "/a"}): {plain: []string{"/a"}, members: [][]string{{"/b", "/c", "/d"}}, spares: [][]string{nil}},
+	} {
+		cfg, err := nodeconf.DataNode(load(t, key+value), nil)
+		require.NoError(t, err, value)
+		require.NoError(t, cfg.Validate(), value)
+		var plain []string
+		for _, v := range cfg.Volumes {
+			plain = append(plain, v.Dir)
+		}
+		require.Equal(t, want.plain, plain, value)
+		require.Len(t, cfg.Arrays, len(want.members), value)
+		for i, a := range cfg.Arrays {
+			require.Equal(t, want.members[i], dirs(a.Members), value)
+			require.Equal(t, want.spares[i], dirs(a.Spares), value)
+		}
+	}
+	for value, want := range map[string]string{
+		"raid5:/a,/b":                   "2 members: RAID-5 needs 3 to 17",
+		"raid5:/a,/b,/b":                "/b",
+		"raid5:/a,/b,/a/c":              "/a/c",
+		"/a,raid5:/a,/b,/c":             "/a is used by another volume",
+		"raid5:/a,/b,/c,raid5:/c,/d,/e": "/c is used by another volume",
+		"spare=/s,raid5:/a,/b,/c":       "spare=/s",
+		"[TAPE]raid5:/a,/b,/c":          "TAPE",
+	} {
+		cfg, err := nodeconf.DataNode(load(t, key+value), nil)
+		if err == nil {
+			err = cfg.Validate()
+		}
+		require.ErrorContains(t, err, want, value)
+	}
 }
 
 // TestKeysAreThoseThatAreRead holds that the help of both commands lists every key that
