@@ -14,9 +14,14 @@ const hintEvery = 8 << 20
 
 // CreateOptions says what to create.
 type CreateOptions struct {
-	Block            dfs.Block        // id and stamp; the length is not used
-	Temporary        bool             // a copy in the making instead of a pipeline's replica
-	Replace          bool             // an older replica gives way even if nobody writes it
+	Block     dfs.Block // id and stamp; the length is not used
+	Temporary bool      // a copy in the making instead of a pipeline's replica
+	Replace   bool      // an older replica gives way even if nobody writes it
+	// Shadow makes a temporary replica beside whatever there is of the block. Finalize puts it
+	// in the place of an older replica, of one that was found damaged, which is set aside,
+	// or, with Replace, of any that is complete; one that is in the way else is
+	// AlreadyExists.
+	Shadow           bool
 	Type             dfs.StorageType  // medium; 0 any
 	Storage          string           // preferred volume; may be ""
 	Expected         int64            // bytes that will come, for which there must be room
@@ -30,6 +35,7 @@ type Writer struct {
 	s        *Store
 	r        *replica
 	expected int64
+	replace  bool // of a shadow
 	stopped  chan struct{}
 	done     bool
 	scratch  [sumSize]byte
@@ -47,12 +53,16 @@ func (s *Store) Create(o CreateOptions) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.Block.ID == 0 {
-		return nil, dfs.Errorf(dfs.IllegalArgument, "block id 0")
+	if o.Block.ID == 0 || isShadow(o.Block.ID) {
+		return nil, dfs.Errorf(dfs.IllegalArgument, "block id %d", o.Block.ID)
 	}
 	v, err := s.choose(o)
 	if err != nil {
 		return nil, err
+	}
+	if o.Shadow {
+		o.Temporary = true
+		o.Block.ID |= shadowBit
 	}
 	r := &replica{id: o.Block.ID, vol: v, onDisk: onDisk{where: inRBW, sum: sum},
 		status: status{stamp: o.Block.GenStamp, state: dfs.ReplicaRBW}}
@@ -69,7 +79,9 @@ func (s *Store) Create(o CreateOptions) (*Writer, error) {
 		s.drop(r)
 		return nil, err
 	}
-	return s.attach(r, o.Expected), nil
+	w := s.attach(r, o.Expected)
+	w.replace = o.Replace
+	return w, nil
 }
 
 // insertOver is insert; for a copy in the making an older replica gives way. A pipeline
@@ -151,7 +163,11 @@ func (s *Store) attach(r *replica, expected int64) *Writer {
 }
 
 // Block is the replica's id, stamp and received length.
-func (w *Writer) Block() dfs.Block { return w.r.view().Block }
+func (w *Writer) Block() dfs.Block {
+	b := w.r.view().Block
+	b.ID &^= shadowBit
+	return b
+}
 
 // Storage is the id of the replica's volume.
 func (w *Writer) Storage() string { return w.r.vol.storage }
@@ -327,6 +343,9 @@ func (w *Writer) Finalize() (Replica, error) {
 	if err := w.check(); err != nil {
 		r.io.Unlock()
 		return Replica{}, err
+	}
+	if isShadow(r.id) {
+		return w.finalizeShadow()
 	}
 	x, err := w.s.finalize(r)
 	if err == nil {
