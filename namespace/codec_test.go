@@ -115,11 +115,23 @@ func FuzzApply(f *testing.F) {
 	f.Add(Encode(nil, &Create{Parent: 16386, Names: []string{"x", "y"}, Flags: 3, CreateParent: true, BlockSize: 1, Holder: "h"}))
 	f.Add(Encode(nil, &Delete{Parent: 16385, Name: "a", Recursive: true}))
 	f.Add(Encode(nil, &Rename{SrcParent: 16385, SrcName: "a", DstParent: 16387, DstName: "b", Legacy: true}))
+	g := newHistory(f)
+	g.mkdir("/a/b")
+	g.file("/a/f", 3<<20)
+	g.create("/a/open", "h")
+	withGroups(g)
+	for _, rec := range g.recs[len(g.recs)-4:] {
+		f.Add(rec)
+	}
+	member := groupHistory{g}.blocks("/g/f")[0].ID
+	f.Add(Encode(nil, groupHistory{g}.commit(4, g.s.GroupOf(member), groupHistory{g}.blocks("/a/f")...)))
+	f.Add(Encode(nil, &ParityGroup{Action: GroupDissolve, Parity: dfs.Block{ID: g.s.GroupOf(member)}}))
 	f.Fuzz(func(t *testing.T, rec []byte) {
 		h := newHistory(t)
 		h.mkdir("/a/b")
 		h.file("/a/f", 3<<20)
 		h.create("/a/open", "h")
+		withGroups(h)
 		op, err := Decode(rec)
 		_, aerr := h.s.Apply(99, rec)
 		require.Equal(t, dfs.Is(err, dfs.Corrupt), err != nil)
@@ -140,6 +152,7 @@ func FuzzSections(f *testing.F) {
 	h.file("/a/f", 70<<20)
 	h.create("/a/open", "h")
 	h.must(&SetXAttr{Target: h.id("/a"), Flags: XAttrCreate, Name: "k", Value: []byte("v")})
+	withGroups(h)
 	n := h.s.Snapshot()
 	img := imageOf(f, n)
 	for name, chunks := range img.chunks {
@@ -172,6 +185,7 @@ func TestDamagedImagesAreRefused(t *testing.T) {
 	h.mkdir("/a/b")
 	h.file("/a/f", 3<<20)
 	h.create("/a/open", "h")
+	withGroups(h)
 	n := h.s.Snapshot()
 	img := imageOf(t, n)
 	tried := 0

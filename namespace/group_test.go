@@ -83,6 +83,17 @@ func goldenGroupHistory(t *testing.T) *history {
 	return h.history
 }
 
+// withGroups adds a file to a tree, and a group of two of its blocks and a departed one.
+func withGroups(h *history) {
+	g := groupHistory{h}
+	h.file("/g/f", 2<<20+1)
+	h.file("/gone", 9)
+	b := g.blocks("/g/f", "/gone")
+	g.group(4, 0, b[0], b[2], b[3])
+	h.must(&Delete{Parent: dfs.RootInodeID, Name: "gone"})
+	g.allocate(0)
+}
+
 func TestGoldenImageWithGroups(t *testing.T) {
 	s := testGoldenImage(t, goldenGroups, goldenGroupHistory(t))
 	c := s.Counts()

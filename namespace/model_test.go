@@ -22,9 +22,11 @@ type modelNode struct {
 	group  string
 	mtime  int64
 	sizes  []int64 // of the blocks
-	holder string  // open for writing
-	cutTo  int64   // under recovery down to this, -1 no
-	ns, ds int64   // quota limits, -1 none
+	ids    []dfs.BlockID
+	holder string // open for writing
+	again  bool   // the last block is being written again
+	cutTo  int64  // under recovery down to this, -1 no
+	ns, ds int64  // quota limits, -1 none
 }
 
 func (m model) below(path string) []string {
@@ -50,7 +52,7 @@ const (
 
 func (n *modelNode) space() (space int64) {
 	for i, s := range n.sizes {
-		if i == len(n.sizes)-1 && n.holder != "" && (s == 0 || n.cutTo >= 0) {
+		if i == len(n.sizes)-1 && n.holder != "" && (s == 0 || n.cutTo >= 0 || n.again) {
 			s = modelBlock
 		}
 		space += s * modelRepl
@@ -85,6 +87,7 @@ type modelTest struct {
 	*history
 	rt    *rapid.T
 	m     model
+	g     modelGroups
 	paths []string
 }
 
@@ -154,7 +157,7 @@ func (x *modelTest) create() {
 	}
 	holder := rapid.SampledFrom([]string{"h1", "h2"}).Draw(x.rt, "holder")
 	parent, names, _ := x.split(path)
-	_, err := x.apply(&Create{Parent: parent, Names: names, Mode: 0o640, Owner: "u", Holder: holder, Machine: "m", Flags: flags,
+	r, err := x.apply(&Create{Parent: parent, Names: names, Mode: 0o640, Owner: "u", Holder: holder, Machine: "m", Flags: flags,
 		CreateParent: true, Replication: modelRepl, BlockSize: modelBlock})
 	up, _ := dfs.Split(path)
 	var missing []string
@@ -174,6 +177,9 @@ func (x *modelTest) create() {
 	}
 	x.expect(err, ok, "create %s", path)
 	if ok {
+		if have != nil {
+			x.lost(have.ids, r.(*Created).Removed, r.(*Created).Groups)
+		}
 		x.m[path] = &modelNode{mode: 0o640, group: x.m[up].group, mtime: x.time, holder: holder, ns: -1, ds: -1, cutTo: -1}
 		x.m.touch(up, x.time)
 	}
@@ -190,21 +196,47 @@ func (x *modelTest) write() {
 	size := rapid.Int64Range(1, modelBlock).Draw(x.rt, "size")
 	last, _ := x.s.LastBlock(id)
 	open := n.holder != ""
+	if last.State == BlockCompleted && rapid.Bool().Draw(x.rt, "none") {
+		last.Block = dfs.Block{} // as a client that was given no block to append to
+	}
 	r, err := x.apply(&AddBlock{File: id, Holder: n.holder, Previous: last.Block})
 	up, _ := dfs.Split(path)
-	ok := open && x.m.fits(up, 0, modelBlock*modelRepl, "")
+	more := int64(modelBlock)
+	if n.again { // counted as full so far
+		more += n.sizes[len(n.sizes)-1] - modelBlock
+	}
+	ok := open && x.m.fits(up, 0, more*modelRepl, "")
 	x.expect(err, ok, "add block to %s", path)
 	if ok {
 		b := r.(*AddedBlock).Block
 		b.Length = size
 		_, err = x.apply(&UpdateBlocks{File: id, Holder: n.holder, Action: BlockCommit, Block: b})
 		x.expect(err, true, "commit")
-		n.sizes = append(n.sizes, size)
+		n.sizes, n.ids, n.again = append(n.sizes, size), append(n.ids, b.ID), false
 	}
 	if open && rapid.Bool().Draw(x.rt, "close") {
 		_, err = x.apply(&Close{File: id, Holder: n.holder})
 		x.expect(err, true, "close %s", path)
-		n.holder, n.mtime = "", x.time
+		n.holder, n.mtime, n.again = "", x.time, false
+	}
+}
+
+// append opens a file again. Its last block is written on unless it is full or grouped.
+func (x *modelTest) append() {
+	path := x.path("file")
+	n := x.m[path]
+	if n == nil || n.dir {
+		return
+	}
+	last := len(n.sizes) - 1
+	again := last >= 0 && n.sizes[last] < modelBlock && x.g.in[n.ids[last]] == 0 && !rapid.Bool().Draw(x.rt, "new block")
+	r, err := x.apply(&Append{File: x.id(path), Holder: "h1", Machine: "m", NewBlock: last >= 0 && !again && x.g.in[n.ids[last]] == 0})
+	up, _ := dfs.Split(path)
+	ok := n.holder == "" && (!again || x.m.fits(up, 0, (modelBlock-n.sizes[last])*modelRepl, ""))
+	x.expect(err, ok, "append to %s", path)
+	if ok {
+		n.holder, n.again = "h1", again
+		require.Equal(x.t, again, r.(*Appended).Last != nil)
 	}
 }
 
@@ -221,7 +253,7 @@ func (x *modelTest) truncate() {
 	}
 	to := rapid.Int64Range(0, size+1).Draw(x.rt, "to")
 	r, err := x.apply(&Truncate{File: id, Length: to, Holder: "t", Machine: "m"})
-	ok := n.holder == "" && to <= size || n.cutTo == to
+	ok := n.holder == "" && to <= size && !x.g.cuts(n, to) || n.cutTo == to
 	x.expect(err, ok, "truncate %s to %d of %d", path, to, size)
 	if !ok || n.cutTo >= 0 || to == size {
 		return
@@ -236,7 +268,8 @@ func (x *modelTest) truncate() {
 		sizes = append(sizes, s)
 		end += s
 	}
-	n.sizes = sizes
+	x.lost(n.ids[len(sizes):], r.(*Truncated).Removed, r.(*Truncated).Groups)
+	n.sizes, n.ids = sizes, n.ids[:len(sizes):len(sizes)]
 	done := end == to
 	require.Equal(x.t, done, r.(*Truncated).Done)
 	if done {
@@ -272,14 +305,14 @@ func (x *modelTest) delete() {
 	require.Equal(x.t, n != nil, r.(*Deleted).OK)
 	if n != nil {
 		up, _ := dfs.Split(path)
-		blocks := len(n.sizes)
+		ids := slices.Clone(n.ids)
 		for _, p := range x.m.below(path) {
-			blocks += len(x.m[p].sizes)
+			ids = append(ids, x.m[p].ids...)
 			delete(x.m, p)
 		}
 		delete(x.m, path)
 		x.m.touch(up, x.time)
-		require.Len(x.t, r.(*Deleted).Blocks, blocks)
+		x.lost(ids, r.(*Deleted).Blocks, r.(*Deleted).Groups)
 	}
 }
 
@@ -325,6 +358,9 @@ func (x *modelTest) rename() {
 	if !moved || !quota {
 		return
 	}
+	if d != nil {
+		x.lost(d.ids, r.(*Renamed).Blocks, r.(*Renamed).Groups)
+	}
 	delete(x.m, dst)
 	for _, p := range x.m.below(src) {
 		x.m[dst+p[len(src):]] = x.m[p]
@@ -368,7 +404,7 @@ func (x *modelTest) concat() {
 	ok := !s.dir && t.holder == "" && s.holder == "" && len(s.sizes) > 0 && target != src && up == upS
 	x.expect(err, ok, "concat %s to %s", src, target)
 	if ok {
-		t.sizes = append(t.sizes, s.sizes...)
+		t.sizes, t.ids = append(t.sizes, s.sizes...), append(t.ids, s.ids...)
 		t.mtime = x.time
 		delete(x.m, src)
 		x.m.touch(up, x.time)
@@ -404,29 +440,38 @@ func (x *modelTest) compare() {
 			continue
 		}
 		var sizes []int64
+		var ids []dfs.BlockID
 		for _, b := range x.s.Blocks(nil, in.ID, 0, 1<<40) {
-			sizes = append(sizes, b.Length)
+			sizes, ids = append(sizes, b.Length), append(ids, b.ID)
+			require.Equal(x.rt, x.g.in[b.ID], b.Group)
 		}
 		require.Equal(x.rt, n.sizes, sizes, path)
+		require.True(x.rt, slices.Equal(n.ids, ids), path)
 		f, open := x.s.OpenFile(in.ID)
 		require.Equal(x.rt, n.holder != "", open)
 		require.Equal(x.rt, n.holder, f.Holder)
 	}
 	c := x.s.Counts()
 	require.EqualValues(x.rt, seen, c.Files+c.Directories)
+	x.compareGroups()
 }
 
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		h := newHistory(t)
-		x := &modelTest{history: h, rt: rt, m: model{"/": {dir: true, mode: 0o755, group: "supergroup", ns: -1, ds: -1, cutTo: -1}}}
-		x.paths = []string{"/", "/a", "/b", "/a/b", "/a/c", "/a/b/c", "/a/b/d", "/b/a", "/b/a/e"}
+		x := &modelTest{history: h, rt: rt, g: newModelGroups(), m: model{"/": {dir: true, mode: 0o755, group: "supergroup", ns: -1, ds: -1, cutTo: -1}}}
+		x.paths = []string{"/", "/a", "/b", "/a/b", "/a/c", "/a/b/c", "/a/b/d", "/b/a", "/b/a/e", "/f", "/g"}
+		x.start()
 		var frozen *Snapshot
 		var was dfs.Digest
 		rt.Repeat(map[string]func(*rapid.T){
 			"mkdirs":   func(*rapid.T) { x.mkdirs() },
 			"create":   func(*rapid.T) { x.create() },
 			"write":    func(*rapid.T) { x.write() },
+			"append":   func(*rapid.T) { x.append() },
+			"group":    func(*rapid.T) { x.group() },
+			"regroup":  func(*rapid.T) { x.group() },
+			"dissolve": func(*rapid.T) { x.dissolve() },
 			"truncate": func(*rapid.T) { x.truncate() },
 			"delete":   func(*rapid.T) { x.delete() },
 			"rename":   func(*rapid.T) { x.rename() },
