@@ -21,6 +21,8 @@ type nameService struct {
 	cfg  *Config
 	opts hadooprpc.Options
 	next atomic.Int32
+	// dialing, cap 1, is full while somebody connects: the others wait for it, and not with mu.
+	dialing chan struct{}
 
 	mu     sync.Mutex
 	at     int // index of the name node in use
@@ -30,7 +32,7 @@ type nameService struct {
 }
 
 func newNameService(cfg *Config) *nameService {
-	return &nameService{cfg: cfg, opts: hadooprpc.Options{
+	return &nameService{cfg: cfg, dialing: make(chan struct{}, 1), opts: hadooprpc.Options{
 		User: cfg.User, RealUser: cfg.RealUser, Protocol: clientProtocol, Context: cfg.Context,
 		ClientID: hadooprpc.NewClientID(), Dial: cfg.Dial, DialTimeout: cfg.DialTimeout,
 	}}
@@ -119,27 +121,55 @@ func (n *nameService) answered() {
 
 // connect gives the connection to the name node in use.
 func (n *nameService) connect(ctx context.Context) (*hadooprpc.Conn, int, error) {
+	if conn, at, err := n.ready(); conn != nil || err != nil {
+		return conn, at, err
+	}
+	select {
+	case n.dialing <- struct{}{}:
+	case <-ctx.Done():
+		return nil, 0, &dfs.Error{Kind: dfs.Canceled, Err: ctx.Err()}
+	}
+	defer func() { <-n.dialing }()
+	conn, at, err := n.ready()
+	if conn != nil || err != nil {
+		return conn, at, err // somebody else has connected meanwhile
+	}
+	addr := n.cfg.NameNodes[at]
+	if conn, err = hadooprpc.Dial(ctx, addr, n.opts); err != nil {
+		return nil, at, unreachable(addr, err)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed || n.at != at {
+		_ = conn.Close() // nothing has been sent
+		if n.closed {
+			return nil, at, errClosedClient()
+		}
+		return nil, at, &dfs.Error{Kind: dfs.Unavailable, Path: addr, Msg: "another name node is in use now"}
+	}
+	n.conn = conn
+	return conn, at, nil
+}
+
+// ready gives the connection if there is one that works, else only the index of the name
+// node in use.
+func (n *nameService) ready() (*hadooprpc.Conn, int, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.closed {
-		return nil, n.at, &dfs.Error{Kind: dfs.Canceled, Msg: "Filesystem closed"}
+		return nil, n.at, errClosedClient()
 	}
 	if n.conn != nil && n.conn.Err() == nil {
 		return n.conn, n.at, nil
 	}
-	old := n.conn
-	n.conn = nil
-	if old != nil {
-		_ = old.Close() // it is broken already
+	if n.conn != nil {
+		_ = n.conn.Close() // it is broken already
+		n.conn = nil
 	}
-	addr := n.cfg.NameNodes[n.at]
-	conn, err := hadooprpc.Dial(ctx, addr, n.opts)
-	if err != nil {
-		return nil, n.at, unreachable(addr, err)
-	}
-	n.conn = conn
-	return conn, n.at, nil
+	return nil, n.at, nil
 }
+
+func errClosedClient() error { return &dfs.Error{Kind: dfs.Canceled, Msg: "Filesystem closed"} }
 
 func unreachable(addr string, err error) error {
 	var op *net.OpError

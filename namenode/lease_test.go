@@ -174,6 +174,32 @@ func TestRecoveryOfABlockNobodyHas(t *testing.T) {
 	})
 }
 
+// Closing a file by recovery completes the block before its last one, too: the block
+// manager watches over it from then on.
+func TestRecoveryCompletesTheBlockBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 3)
+		defer r.stop()
+		r.create("root", "/f", "w")
+		first := r.addBlock("/f", "w", nil)
+		prev := first.Block
+		prev.Length = 10
+		last := r.addBlock("/f", "w", &prev)
+		closed, err := r.RecoverLease(ctx, by("root"), "/f", "other")
+		require.NoError(t, err)
+		require.False(t, closed, "the first block is nowhere yet")
+		r.received(first, 10)
+		_, err = r.RecoverLease(ctx, by("root"), "/f", "other")
+		require.NoError(t, err)
+		r.pass(3 * time.Second)
+		_, order := r.recoveryOrder(last.ID)
+		require.NoError(t, r.CommitSync(ctx, &control.CommitSyncRequest{PoolID: r.Info().PoolID, Block: order.Block, NewStamp: order.RecoveryID, NewLength: -1, Close: true, Delete: true}))
+		require.Equal(t, int64(10), r.stat("/f").Length)
+		require.Equal(t, int64(0), r.Blocks().Blocks.Building)
+		require.Equal(t, int64(1), r.Blocks().Blocks.Safe)
+	})
+}
+
 // After a restart the name node does not know where a block being written is, until its
 // datanodes say so: it must not take it for lost.
 func TestRestartDoesNotDropAnOpenBlock(t *testing.T) {

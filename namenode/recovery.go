@@ -258,8 +258,15 @@ func (n *NameNode) CommitSync(ctx context.Context, req *control.CommitSyncReques
 	n.endRecovery(req.Block.ID)
 	if req.Delete {
 		n.dropped([]dfs.Block{req.Block})
-		return nil
+	} else {
+		n.recovered(req)
 	}
+	n.finished(stored.File) // closing completes the block before, too
+	return nil
+}
+
+// recovered tells the block manager where a recovered block is.
+func (n *NameNode) recovered(req *control.CommitSyncRequest) {
 	nodes, storages := make([]dfs.DatanodeID, len(req.Targets)), make([]string, len(req.Targets))
 	for i, t := range req.Targets {
 		nodes[i], storages[i] = t.Node, t.Storage
@@ -267,13 +274,8 @@ func (n *NameNode) CommitSync(ctx context.Context, req *control.CommitSyncReques
 	n.state.RLock()
 	defer n.state.RUnlock()
 	if b, ok := n.ns.Block(req.Block.ID); ok {
-		now := n.clock()
-		n.blocks.Pipeline(now, b.Block, nodes, storages)
-		if b.State == namespace.BlockCompleted {
-			n.blocks.Completed(now, b.Block)
-		}
+		n.blocks.Pipeline(n.clock(), b.Block, nodes, storages)
 	}
-	return nil
 }
 
 // RenewLease notes that a writer lives.

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -21,10 +22,11 @@ import (
 )
 
 var (
-	all  = flag.Bool("simulate.all", false, "kill at every event, not at a sample of them")
-	runs = flag.Int("simulate.runs", 0, "about how many kills for each script; 0: the script's own number")
-	seed = flag.Uint64("simulate.seed", 1, "of the sample, of the network's delays and of what is left on disks")
-	only = flag.String("simulate.only", "", "one kill again, as a failure names it: script:victim:event:seed")
+	all   = flag.Bool("simulate.all", false, "kill at every event, not at a sample of them")
+	runs  = flag.Int("simulate.runs", 0, "about how many kills for each script; 0: the script's own number")
+	seed  = flag.Uint64("simulate.seed", 1, "of the sample, of the network's delays and of what is left on disks")
+	fails = flag.Int("simulate.failures", 3, "of a script, after which it is given up")
+	only  = flag.String("simulate.only", "", "one kill again, as a failure names it: script:victim:event:seed")
 )
 
 // script is a way to use a cluster, and what must be true of it when all is calm again.
@@ -50,7 +52,7 @@ func (f fate) String() string { return fmt.Sprintf("%s:%d:%d", f.victim, f.at, f
 
 // tally counts what a script's runs have shown.
 type tally struct {
-	events, kills, reads, doubts, refused int
+	events, kills, reads, refused, failed int
 	byVictim                              map[string]int
 	longest                               time.Duration // until everything could be read after a kill
 	refusals                              map[string]int
@@ -58,14 +60,15 @@ type tally struct {
 
 // session is one run of a script.
 type session struct {
-	t    *testing.T
-	ctx  context.Context
-	c    *Cluster
-	cl   *client.Client
-	host *Host // the client's
-	o    *Oracle
-	rng  *rand.Rand
-	fate fate
+	t     *testing.T
+	ctx   context.Context
+	c     *Cluster
+	cl    *client.Client
+	host  *Host // the client's
+	o     *Oracle
+	rng   *rand.Rand
+	fate  fate
+	began time.Time
 
 	mu      sync.Mutex
 	wrong   []error
@@ -90,9 +93,12 @@ func play(t *testing.T, sc *script, f fate) (s *session, events int) {
 		defer cancel()
 		cfg := sc.cfg
 		cfg.Seed = f.seed
+		if *only != "" {
+			cfg.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+		}
 		c, err := Start(ctx, cfg)
 		require.NoError(t, err)
-		s = &session{t: t, ctx: ctx, c: c, o: NewOracle(), rng: rand.New(rand.NewPCG(f.seed, 3)), fate: f, host: c.Net.Host("10.0.1.1")}
+		s = &session{t: t, ctx: ctx, c: c, o: NewOracle(), rng: rand.New(rand.NewPCG(f.seed, 3)), fate: f, host: c.Net.Host("10.0.1.1"), began: time.Now()}
 		s.cl, err = c.Client(s.host)
 		require.NoError(t, err)
 		if sc.setup != nil {
@@ -238,6 +244,7 @@ func (s *session) recoverLeases(cl *client.Client) {
 		}
 		for range 600 {
 			closed, err := cl.RecoverLease(s.ctx, path)
+			s.debug("recover lease", path, closed, err)
 			if closed || dfs.Is(err, dfs.NotFound) {
 				break
 			}
@@ -376,7 +383,7 @@ func killEverywhere(t *testing.T, sc *script) tally {
 	for i, victim := range victims {
 		for at := 1 + (i*stride)/len(victims); at <= events; at += stride {
 			sum.judge(t, sc, fate{victim, at, 1 + rng.Uint64N(1<<20)})
-			if t.Failed() {
+			if sum.failed >= *fails {
 				return sum
 			}
 		}
@@ -388,6 +395,7 @@ func killEverywhere(t *testing.T, sc *script) tally {
 func (sum *tally) judge(t *testing.T, sc *script, f fate) {
 	s, _ := play(t, sc, f)
 	if err := errors.Join(s.wrong...); err != nil {
+		sum.failed++
 		t.Errorf("-simulate.only=%s:%v\n%v\nrefused: %q", sc.name, f, err, s.o.Refusals())
 	}
 	sum.reads += s.reads
@@ -421,3 +429,10 @@ func (sum *tally) print(t *testing.T, name string) {
 
 // sleep lets virtual time pass.
 func (s *session) sleep(d time.Duration) { time.Sleep(d) }
+
+// debug tells what happens in a run that is played again.
+func (s *session) debug(args ...any) {
+	if *only != "" {
+		s.t.Log(append([]any{time.Since(s.began).Round(time.Microsecond)}, args...)...)
+	}
+}

@@ -31,6 +31,7 @@ type ClientConfig struct {
 type client struct {
 	cfg      ClientConfig
 	protocol string
+	dialing  chan struct{} // cap 1, full while somebody connects: the others wait for it, and not with mu
 
 	mu      sync.Mutex
 	conn    *hadooprpc.Conn
@@ -53,7 +54,7 @@ func newClient(cfg ClientConfig, protocol string) *client {
 	if cfg.DialTimeout == 0 {
 		cfg.DialTimeout = 10 * time.Second
 	}
-	return &client{cfg: cfg, protocol: protocol}
+	return &client{cfg: cfg, protocol: protocol, dialing: make(chan struct{}, 1)}
 }
 
 // Close ends the connection; calls in flight and later ones fail.
@@ -73,34 +74,61 @@ func (c *client) Close() error {
 // answers dfs.Unavailable at once until the backoff is over, so that callers can do
 // something else meanwhile; see Backoff.
 func (c *client) get(ctx context.Context) (*hadooprpc.Conn, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return nil, dfs.Errorf(dfs.Canceled, "control client of %s is closed", c.cfg.Addr)
+	if conn, err := c.ready(); conn != nil || err != nil {
+		return conn, err
 	}
-	if c.conn != nil && c.conn.Err() == nil {
-		return c.conn, nil
+	select {
+	case c.dialing <- struct{}{}:
+	case <-ctx.Done():
+		return nil, &dfs.Error{Kind: dfs.Canceled, Path: c.cfg.Addr, Err: ctx.Err()}
 	}
-	if wait := time.Until(c.retryAt); c.failed != nil && wait > 0 {
-		return nil, &dfs.Error{Kind: dfs.Unavailable, Path: c.cfg.Addr, Err: c.failed}
-	}
-	if c.conn != nil {
-		_ = c.conn.Close() // it is broken: its error was given to its callers
-		c.conn = nil
+	defer func() { <-c.dialing }()
+	if conn, err := c.ready(); conn != nil || err != nil {
+		return conn, err // somebody else has tried meanwhile
 	}
 	conn, err := hadooprpc.Dial(ctx, c.cfg.Addr, hadooprpc.Options{
 		User: c.cfg.User, Protocol: c.protocol, Dial: c.cfg.Dial, DialTimeout: c.cfg.DialTimeout,
 	})
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil, &dfs.Error{Kind: dfs.Canceled, Path: c.cfg.Addr, Err: ctx.Err()}
-		}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, &dfs.Error{Kind: dfs.Canceled, Path: c.cfg.Addr, Err: ctx.Err()}
+	case err != nil:
 		c.backoff = min(max(2*c.backoff, c.cfg.MinBackoff), c.cfg.MaxBackoff)
 		c.failed, c.retryAt = err, time.Now().Add(c.backoff-rand.N(c.backoff/2+1))
 		return nil, &dfs.Error{Kind: dfs.Unavailable, Path: c.cfg.Addr, Err: err}
+	case c.closed:
+		_ = conn.Close() // nothing has been sent
+		return nil, c.closedError()
 	}
 	c.conn, c.failed, c.backoff = conn, nil, 0
 	return conn, nil
+}
+
+// ready gives the connection if there is one that works, nothing if it has to be made,
+// and an error if it can't be now.
+func (c *client) ready() (*hadooprpc.Conn, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, c.closedError()
+	}
+	if c.conn != nil {
+		if c.conn.Err() == nil {
+			return c.conn, nil
+		}
+		_ = c.conn.Close() // it is broken: its error was given to its callers
+		c.conn = nil
+	}
+	if wait := time.Until(c.retryAt); c.failed != nil && wait > 0 {
+		return nil, &dfs.Error{Kind: dfs.Unavailable, Path: c.cfg.Addr, Err: c.failed}
+	}
+	return nil, nil
+}
+
+func (c *client) closedError() error {
+	return dfs.Errorf(dfs.Canceled, "control client of %s is closed", c.cfg.Addr)
 }
 
 // Backoff is how long the client will not try to connect again, 0 if a call may.
