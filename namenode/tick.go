@@ -7,13 +7,21 @@ import (
 	"redoubt/namespace"
 )
 
-// tickInterval is how often time passes for leases, safe mode and the block manager.
+// tickInterval is how often time passes for leases, safe mode and the block manager, unless
+// repair is to look for work more often.
 const tickInterval = time.Second
+
+func (n *NameNode) tickEvery() time.Duration {
+	if d := n.cfg.Blocks.Repair.Interval; d > 0 {
+		return min(d, tickInterval)
+	}
+	return tickInterval
+}
 
 // run is the name node's only goroutine: whatever happens by itself happens here.
 func (n *NameNode) run(ctx context.Context) {
 	defer close(n.joined)
-	ticker := time.NewTicker(tickInterval)
+	ticker := time.NewTicker(n.tickEvery())
 	defer ticker.Stop()
 	for {
 		select {

@@ -203,10 +203,14 @@ func (c *Cluster) startDataNode(ctx context.Context, i int) error {
 	if c.cfg.DataNode != nil {
 		c.cfg.DataNode(i, &cfg)
 	}
+	listen := cfg.Network.Listen
+	if listen == nil {
+		var lc net.ListenConfig
+		listen = func(ctx context.Context, addr string) (net.Listener, error) { return lc.Listen(ctx, "tcp", addr) }
+	}
 	// The rack must be known before the datanode can register.
 	cfg.Network.Listen = func(ctx context.Context, addr string) (net.Listener, error) {
-		var lc net.ListenConfig
-		l, err := lc.Listen(ctx, "tcp", addr)
+		l, err := listen(ctx, addr)
 		if err == nil && c.cfg.Racks > 0 {
 			_, port, _ := net.SplitHostPort(l.Addr().String()) // a TCP listener's address always has one
 			c.mu.Lock()
