@@ -65,6 +65,14 @@ func parityPolicies() []Policy {
 // Parity is k, the blocks of one parity group; 0 means plain replication.
 func (p Policy) Parity() int { return p.Group }
 
+// ParityData is the k of the policy with an id, 0 for plain replication and unknown ids.
+func ParityData(id uint8) int {
+	if id < parityPolicyBase+MinParityData || id > parityPolicyBase+MaxParityData {
+		return 0
+	}
+	return int(id - parityPolicyBase)
+}
+
 // ParityPolicy gives the policy whose groups have k blocks; false if k is out of range.
 func ParityPolicy(k int) (Policy, bool) {
 	if k < MinParityData || k > MaxParityData {

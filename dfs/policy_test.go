@@ -50,3 +50,10 @@ func TestParityPolicies(t *testing.T) {
 func TestBlockKindsHaveNames(t *testing.T) {
 	require.Equal(t, []string{"file", "departed", "parity"}, []string{BlockOfFile.String(), BlockDeparted.String(), BlockOfParity.String()})
 }
+
+func TestParityData(t *testing.T) {
+	for id := range 256 {
+		p, _ := PolicyByID(uint8(id))
+		require.Equal(t, p.Parity(), ParityData(uint8(id)))
+	}
+}
