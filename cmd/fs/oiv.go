@@ -21,6 +21,7 @@ import (
 	"redoubt/dfs"
 	"redoubt/fsimage"
 	"redoubt/namespace"
+	"redoubt/raid"
 	"redoubt/vfs"
 )
 
@@ -162,6 +163,11 @@ func (d *dumper) record(kind string, size int, make func() value) error {
 		d.out.record(kind, make())
 		return nil
 	}
+	d.count(kind, size)
+	return nil
+}
+
+func (d *dumper) count(kind string, size int) {
 	s := d.stats[kind]
 	if s == nil {
 		s = new(stat)
@@ -169,7 +175,6 @@ func (d *dumper) record(kind string, size int, make func() value) error {
 	}
 	s.count++
 	s.bytes += int64(size)
-	return nil
 }
 
 // end prints what was counted, most frequent first.
@@ -226,6 +231,11 @@ func (d *dumper) image() error {
 		d.section(name)
 		err := img.Chunks(name, func(chunk []byte) error {
 			return namespace.DecodeSection(name, chunk, func(rec any) error {
+				if group, ok := rec.(*namespace.ParityGroupRecord); ok {
+					if err := d.group(group); err != nil {
+						return err
+					}
+				}
 				return d.record(kindOf(rec, name), 0, func() value { return valueOf(reflect.ValueOf(rec)) })
 			})
 		})
@@ -234,6 +244,29 @@ func (d *dumper) image() error {
 		}
 	}
 	d.end(fmt.Sprintf("good image of transaction %d, %d records in %d sections", info.TxID, d.records, len(img.Sections())))
+	return nil
+}
+
+// group counts the members of a parity group, and checks that the recorded checksum of the
+// parity is the one that follows from theirs.
+func (d *dumper) group(g *namespace.ParityGroupRecord) error {
+	if d.out != nil {
+		return nil
+	}
+	var sums []raid.Sum
+	for i := range g.Members {
+		m := &g.Members[i]
+		sums = append(sums, raid.Sum{CRC: m.CRC, Length: m.Block.Length})
+		kind := "member"
+		if m.Departed {
+			kind = "member, departed"
+		}
+		d.count(kind, 0)
+	}
+	if want := raid.ParityCRC(sums...); d.silent && (want.CRC != g.CRC || want.Length != g.Parity.Length) {
+		return dfs.Errorf(dfs.Corrupt, "parity %s of %d bytes has checksum %08x, from its members follow %d bytes and %08x",
+			g.Parity, g.Parity.Length, g.CRC, want.Length, want.CRC)
+	}
 	return nil
 }
 
