@@ -294,6 +294,7 @@ func (w *Writer) reopen(located *dfs.LocatedBlock) error {
 	for b.wantsReplacement() && b.replace() == nil {
 	}
 	if err := b.rebuild(-1, nil, nil); err != nil {
+		b.abandon() // the pipeline may be up already
 		return err
 	}
 	w.block = b
