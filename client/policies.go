@@ -34,6 +34,12 @@ func (c *Client) UnsetStoragePolicy(ctx context.Context, path string) error {
 	return c.names.call(ctx, "unsetStoragePolicy", &hdfspb.PathRequest{Src: &path}, nil)
 }
 
+// SatisfyStoragePolicy asks for the blocks at and below path to be kept as their present policy
+// says. It returns when that has been asked for; the work itself goes on in the background.
+func (c *Client) SatisfyStoragePolicy(ctx context.Context, path string) error {
+	return c.names.call(ctx, "satisfyStoragePolicy", &hdfspb.PathRequest{Src: &path}, nil)
+}
+
 // Groups lists the groups of a user, as the name node sees them.
 func (c *Client) Groups(ctx context.Context, user string) ([]string, error) {
 	var resp hdfspb.GetGroupsForUserResponse

@@ -89,7 +89,7 @@ func (r *request) prepareBlock(req *dfs.AddBlockRequest) (namespace.Op, []blockm
 			strconv.Itoa(f.Blocks) + " >= " + strconv.Itoa(n.cfg.Files.MaxBlocks)}
 	}
 	targets := n.blocks.Choose(&blockmanager.PlaceRequest{
-		Count: int(f.Replication), Size: f.BlockSize, Policy: n.policyOf(f.ID), Writer: r.writer(req.Flags),
+		Count: copies(n.policyOf(f.ID), f.Replication), Size: f.BlockSize, Policy: n.policyOf(f.ID), Writer: r.writer(req.Flags),
 		NoLocal: req.Flags&dfs.AddBlockNoLocalWrite != 0, Exclude: req.Exclude, Favored: req.Favored,
 	})
 	if len(targets) < int(n.cfg.Files.MinReplication) {

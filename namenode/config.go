@@ -30,6 +30,7 @@ type Config struct {
 	SafeMode SafeModeConfig
 	Leases   LeaseConfig
 	Durable  DurableConfig
+	Parity   ParityConfig
 	Blocks   blockmanager.Config // MinReplication and OnFinalized are set by Start
 	Hosts    HostsConfig
 
@@ -145,6 +146,8 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.Durable.CheckpointPeriod, time.Hour)
 	orDefault(&c.Durable.Retain, 2)
 	orDefault(&c.Leases.Retry, 10*time.Second)
+	orDefault(&c.Parity.ScrubPeriod, 7*24*time.Hour)
+	orDefault(&c.Parity.LeaveWait, 50*time.Second)
 	orDefault(&c.Blocks.Liveness.Heartbeat, 3*time.Second)
 	orDefault(&c.ReportInterval, 6*time.Hour)
 	return c

@@ -152,11 +152,13 @@ func (n *NameNode) command(c blockmanager.Command) control.Command {
 	kinds := map[blockmanager.CommandKind]control.CommandKind{
 		blockmanager.Transfer: control.CmdTransfer, blockmanager.Invalidate: control.CmdInvalidate,
 		blockmanager.Recover: control.CmdRecover, blockmanager.Report: control.CmdReport,
+		blockmanager.Fold: control.CmdFold, blockmanager.ScrubGroup: control.CmdScrubGroup,
 	}
 	out := control.Command{Kind: kinds[c.Kind], PoolID: n.cluster.PoolID, Block: c.Block, Blocks: c.Blocks,
-		RecoveryID: c.RecoveryID, NewLength: c.NewLength}
-	for _, t := range c.Targets {
-		out.Targets = append(out.Targets, control.Target{Node: t.Node, Storage: t.Storage, Type: t.Type})
+		RecoveryID: c.RecoveryID, NewLength: c.NewLength, Targets: targets(c.Targets),
+		Sum: control.Sum{Checksum: c.Sum.Checksum, BytesPer: c.Sum.BytesPer, CRC: c.Sum.CRC, HasCRC: c.Sum.HasCRC}}
+	if len(c.Sources) > 0 {
+		out.Sources = sources(c.Sources)
 	}
 	return out
 }

@@ -33,6 +33,7 @@ func (n *NameNode) Create(ctx context.Context, c *dfs.Caller, req *dfs.CreateReq
 		return nil, err
 	}
 	n.removed(r, created.Removed)
+	n.touchedGroups(created.Groups)
 	n.leases.touch(req.Holder, r.now)
 	r.audit(nil, "create", req.Path, "", &created.Status)
 	return &created.Status, nil
@@ -195,7 +196,7 @@ func (n *NameNode) Append(ctx context.Context, c *dfs.Caller, path, holder strin
 func (r *request) appendable(f *namespace.Inode, path string) error {
 	n := r.n
 	last, ok := n.ns.LastBlock(f.ID)
-	if !ok || last.Length >= f.BlockSize {
+	if !ok || last.Length >= f.BlockSize || last.Group != 0 { // what is appended then goes to a block of its own
 		return nil
 	}
 	locs, corrupt := n.blocks.Locate(nil, last.ID, netip.Addr{})
@@ -235,6 +236,9 @@ func (n *NameNode) Truncate(ctx context.Context, c *dfs.Caller, path string, len
 			}
 			return nil, nil, r.takeOver(f, path, "TRUNCATE_FILE", holder)
 		}
+		if err := n.cutsGroup(f.ID, length); err != nil {
+			return nil, nil, err
+		}
 		return &namespace.Truncate{Head: r.headOnce(r.auth(&r.walk, len(r.walk.Chain))), File: f.ID, Length: length, Holder: recoveryHolder, Machine: r.machine()}, nil, nil
 	})
 	r.auditNew(err, "truncate", path)
@@ -246,18 +250,27 @@ func (n *NameNode) Truncate(ctx context.Context, c *dfs.Caller, path string, len
 		return false, errAnswer("truncate")
 	}
 	n.removed(r, t.Removed)
+	n.touchedGroups(t.Groups)
 	if !t.Done && t.Stamp != 0 { // else asked again: the recovery has been ordered
 		n.startRecovery(t.Last, t.Stamp, t.NewLength)
 	}
 	return t.Done, nil
 }
 
-// changeFile is change for operations that another writer may stand in the way of. A
-// writer that has been silent for the soft limit is pushed aside: its file is closed, at
-// once if possible and else by a block recovery that the caller is told to wait for.
+// changeFile is change for operations that another writer may stand in the way of, or a
+// parity group. A writer that has been silent for the soft limit is pushed aside: its file is
+// closed, at once if possible and else by a block recovery that the caller is told to wait
+// for. A block that has to leave its group is waited for.
 func (n *NameNode) changeFile(ctx context.Context, r *request, what, path, op, holder string, prepare preparer) (any, error) {
 	for {
 		answer, err := n.change(ctx, r, what, path, prepare)
+		var grouped *groupedBlock
+		if errors.As(err, &grouped) {
+			if err := n.leaveGroup(ctx, grouped.id); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		var silent *silentWriter
 		if !errors.As(err, &silent) {
 			return answer, err

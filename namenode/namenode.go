@@ -48,6 +48,9 @@ type soft struct {
 	hosts      atomic.Pointer[hostLists]
 	commits    commitTimes
 	bandwidth  bandwidth
+	satisfier  satisfier
+	scrub      scrubber
+	scrubs     atomic.Int64
 	requests   sync.Pool // of *request
 	records    sync.Pool // of *[]byte, for encoded ops
 }
@@ -59,6 +62,8 @@ type background struct {
 	joined  chan struct{} // closed when the goroutine has ended
 	tick    chan struct{} // asks for a tick at once
 	reap    chan struct{} // asks for detached inodes to be freed
+	folds   chan struct{} // asks for parity groups to be made
+	satisfy chan struct{} // asks for storage policies to be seen to
 	touches sync.WaitGroup
 	once    sync.Once
 	err     error // of Close
@@ -121,6 +126,7 @@ func (s *soft) init(cfg *Config, now time.Time) {
 	s.leases = newLeaseClock(cfg.Leases.Soft, cfg.Leases.Hard, now)
 	s.recoveries.by = map[dfs.BlockID]recovery{}
 	s.arrivals = newArrivals()
+	s.scrub.last = now
 	s.requests.New = func() any { return new(request) }
 	s.records.New = func() any { return new([]byte) }
 }
@@ -128,6 +134,7 @@ func (s *soft) init(cfg *Config, now time.Time) {
 func (b *background) init() {
 	b.closing, b.joined = make(chan struct{}), make(chan struct{})
 	b.tick, b.reap = make(chan struct{}, 1), make(chan struct{}, 1)
+	b.folds, b.satisfy = make(chan struct{}, 1), make(chan struct{}, 1)
 }
 
 func (n *NameNode) journalOptions() journal.Options {

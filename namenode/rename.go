@@ -41,6 +41,7 @@ func (n *NameNode) rename(ctx context.Context, c *dfs.Caller, src, dst string, l
 		return false, err
 	}
 	n.removed(r, res.Blocks)
+	n.touchedGroups(res.Groups)
 	return res.OK, nil
 }
 

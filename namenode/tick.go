@@ -31,6 +31,10 @@ func (n *NameNode) run(ctx context.Context) {
 			n.passTime(ctx)
 		case <-n.reap:
 			n.reapAll(ctx)
+		case <-n.folds:
+			n.makeGroups(ctx)
+		case <-n.satisfy:
+			n.satisfySome()
 		case <-n.closing:
 			return
 		}
@@ -52,6 +56,8 @@ func (n *NameNode) passTime(ctx context.Context) {
 		more = n.blocks.Tick(n.clock())
 		n.state.RUnlock()
 	}
+	n.makeGroups(ctx)
+	n.scrubGroups(n.clock())
 	n.checkLeases(ctx, n.clock())
 }
 
@@ -77,6 +83,7 @@ func (n *NameNode) reapAll(ctx context.Context) {
 			return
 		}
 		n.dropped(d.Blocks)
+		n.touchedGroups(d.Groups)
 		if !d.Pending {
 			return
 		}
@@ -84,6 +91,7 @@ func (n *NameNode) reapAll(ctx context.Context) {
 }
 
 func (n *NameNode) wakeTick()   { poke(n.tick) }
+func (n *NameNode) wakeFolds()  { poke(n.folds) }
 func (n *NameNode) wakeReaper() { poke(n.reap) }
 
 func poke(ch chan struct{}) {

@@ -113,6 +113,7 @@ func (n *NameNode) Delete(ctx context.Context, c *dfs.Caller, path string, recur
 		return false, err
 	}
 	n.removed(r, d.Blocks)
+	n.touchedGroups(d.Groups)
 	if d.Pending {
 		n.wakeReaper()
 	}

@@ -31,7 +31,8 @@ func commands() []command {
 	return []command{
 		{"dfs", "the file system shell; fs -ls /x is short for fs dfs -ls /x", runShell},
 		{"dfsadmin", "administer a cluster: -report, -safemode, -saveNamespace, ...", runDFSAdmin},
-		{"storagepolicies", "storage policies: -listPolicies, -getStoragePolicy, -setStoragePolicy, -unsetStoragePolicy", runStoragePolicies},
+		{"fsck", "check files and blocks: what is lost, degraded, short of replicas: fs fsck / -files -blocks", runFsck},
+		{"storagepolicies", "storage policies: -listPolicies, -getStoragePolicy, -setStoragePolicy, -unsetStoragePolicy, -satisfyStoragePolicy", runStoragePolicies},
 		{"groups", "the groups of users as the name node sees them", runGroups},
 		{"minicluster", "run a whole cluster in this process: fs minicluster --help", runMinicluster},
 		{"bench", "measure an HDFS, this one or another: bench namenode, bench io", runBench},

@@ -40,6 +40,8 @@ func policyCommands() []policyCmd {
 			[][2]string{{"-path", "Please specify the path with -path."}}, (*policyRun).get},
 		{"-unsetStoragePolicy", "-path <path>", "Makes a file or directory take its policy from above.",
 			[][2]string{{"-path", "Please specify the path from which the storage policy will be unset."}}, (*policyRun).unset},
+		{"-satisfyStoragePolicy", "-path <path>", "Has the blocks below a path kept as their policy says now, in the background.",
+			[][2]string{{"-path", "Please specify the path for satisfying the storage policy."}}, (*policyRun).satisfy},
 	}
 }
 
@@ -214,6 +216,18 @@ func (p *policyRun) unset(values map[string]string) error {
 		return err
 	}
 	fmt.Fprintf(p.out, "Unset storage policy from %s\n", values["-path"])
+	return nil
+}
+
+func (p *policyRun) satisfy(values map[string]string) error {
+	path, err := p.path(values["-path"])
+	if err != nil {
+		return err
+	}
+	if err := p.c.SatisfyStoragePolicy(p.ctx, path); err != nil {
+		return err
+	}
+	fmt.Fprintf(p.out, "Scheduled blocks to move based on the current storage policy on %s\n", values["-path"])
 	return nil
 }
 

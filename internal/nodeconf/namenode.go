@@ -52,6 +52,7 @@ func NameNode(conf *hadoopconf.Conf) (namenode.Config, error) {
 			Extension:    zeroIsOff(conf.Duration("dfs.namenode.safemode.extension")),
 		},
 		Blocks:         blockConfig(conf),
+		Parity:         namenode.ParityConfig{ScrubPeriod: zeroIsOff(conf.Duration("redoubt.namenode.raid.scrub.period"))},
 		Hosts:          namenode.HostsConfig{Include: conf.String("dfs.hosts"), Exclude: conf.String("dfs.hosts.exclude"), ReadFile: os.ReadFile},
 		LogDir:         conf.String("hadoop.log.dir"),
 		ReportInterval: conf.Duration("dfs.blockreport.intervalMsec"),
@@ -144,6 +145,12 @@ func blockConfig(conf *hadoopconf.Conf) blockmanager.Config {
 			PendingTimeout:  conf.Duration("dfs.namenode.reconstruction.pending.timeout-sec"),
 			InvalidateLimit: conf.Int("dfs.block.invalidate.limit"),
 			DrainInterval:   conf.Duration("dfs.namenode.decommission.interval"),
+		},
+		Parity: blockmanager.Folding{
+			Idle:    conf.Duration("redoubt.namenode.raid.fold.idle"),
+			Streams: conf.Int("redoubt.namenode.raid.fold.streams"),
+			Retry:   conf.Duration("redoubt.namenode.raid.fold.retry"),
+			Hold:    conf.Duration("redoubt.namenode.raid.hold"),
 		},
 	}
 }

@@ -54,9 +54,8 @@ func featureMethods() methods {
 		"removeCacheDirective": inline((*server).removeCacheDirective),
 		"listCacheDirectives":  emptyPage,
 
-		"satisfyStoragePolicy": always(&javaError{classUnsupportedAction, "Cannot request to satisfy storage policy " +
-			"when storage policy satisfier feature has been disabled by admin. Seek for an admin help to enable it or use Mover tool."}),
-		"getEditsFromTxid": always(unsupported("the event stream of the edit log is not supported")),
+		"satisfyStoragePolicy": blocking((*server).satisfyStoragePolicy),
+		"getEditsFromTxid":     always(unsupported("the event stream of the edit log is not supported")),
 	}
 }
 

@@ -1,6 +1,7 @@
 package clientrpc
 
 import (
+	"context"
 	"errors"
 	"runtime"
 
@@ -10,7 +11,8 @@ import (
 
 // Services is what answers the calls. All five are required; one value may be several
 // of them. A Cluster that also is a SuperuserChecker, TxReporter, GroupRefresher,
-// MetaSaver or BandwidthSetter is asked for these things too.
+// MetaSaver or BandwidthSetter is asked for these things too, and so is a Writer that also is
+// a PolicySatisfier.
 type Services struct {
 	Reader  Reader
 	Writer  Writer
@@ -45,6 +47,12 @@ type MetaSaver interface {
 // BandwidthSetter tells all datanodes how much they may use for balancing.
 type BandwidthSetter interface {
 	SetBalancerBandwidth(c *dfs.Caller, bytesPerSecond int64) error
+}
+
+// PolicySatisfier has the blocks at and below a path kept as their storage policy says now. It
+// returns when that has been asked for.
+type PolicySatisfier interface {
+	SatisfyStoragePolicy(ctx context.Context, c *dfs.Caller, path string) error
 }
 
 // State is the part that a name node plays, with HDFS's wire numbers.

@@ -102,6 +102,16 @@ func (s *server) unsetStoragePolicy(c *hadooprpc.Call, r *hdfspb.PathRequest) (h
 	return empty, s.Writer.SetStoragePolicy(c.Context(), &c.Caller, r.GetSrc(), "")
 }
 
+// satisfyStoragePolicy refuses, as HDFS does by default, where the service has nothing that
+// could see to it.
+func (s *server) satisfyStoragePolicy(c *hadooprpc.Call, r *hdfspb.PathRequest) (hadooprpc.Marshaler, error) {
+	if p, ok := s.Writer.(PolicySatisfier); ok {
+		return empty, p.SatisfyStoragePolicy(c.Context(), &c.Caller, r.GetSrc())
+	}
+	return nil, &javaError{classUnsupportedAction, "Cannot request to satisfy storage policy " +
+		"when storage policy satisfier feature has been disabled by admin. Seek for an admin help to enable it or use Mover tool."}
+}
+
 func (s *server) concat(c *hadooprpc.Call, r *hdfspb.ConcatRequest) (hadooprpc.Marshaler, error) {
 	return empty, s.Writer.Concat(c.Context(), &c.Caller, r.GetTrg(), r.Srcs)
 }
