@@ -260,6 +260,9 @@ func (s *session) calm(sc *script) (state string) {
 			state = sc.settled(s)
 		}
 		if state == "" {
+			state = s.untidy(sc)
+		}
+		if state == "" {
 			return ""
 		}
 		time.Sleep(time.Second)
@@ -282,7 +285,45 @@ func (s *session) unrest() string {
 		k.LowRedundancy+k.Missing+k.Corrupt+k.Excess+k.PendingRepair+k.PendingDeletion+k.PendingRecovery+k.Building+k.Future > 0 {
 		return fmt.Sprintf("%+v %+v", n, k)
 	}
+	if p := b.Parity; p.Forming+p.Degraded+p.Lost+p.Leaving > 0 {
+		return fmt.Sprintf("%+v", p)
+	}
 	return ""
+}
+
+// untidy says what is on the disks that should not be there, or not yet.
+func (s *session) untidy(sc *script) string {
+	disks, err := s.c.Replicas()
+	if err != nil {
+		return err.Error()
+	}
+	known := map[dfs.BlockID]bool{}
+	var state []string
+	for _, g := range s.c.NameNode().ParityGroups() {
+		known[g.Parity.ID] = true
+		for _, m := range g.Members {
+			known[m.Block.ID] = true
+		}
+		if err := disks.CheckGroup(&g, sc.cfg.Racks); err != nil {
+			state = append(state, err.Error())
+		}
+	}
+	err = s.c.NameNode().CheckTree(s.ctx, &dfs.Caller{User: User}, "/", func(f *dfs.FileHealth) error {
+		for _, b := range f.Blocks {
+			known[b.ID] = true
+			if n := len(disks[b.ID]); n != b.Expected {
+				state = append(state, fmt.Sprintf("%s, %v: on %v, %d expected", f.Path, b.Block, disks.on(b.ID), b.Expected))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		state = append(state, err.Error())
+	}
+	if strays := disks.Strays(known); len(strays) > 0 {
+		state = append(state, fmt.Sprintf("unknown blocks on disks: %v", strays))
+	}
+	return strings.Join(state, "; ")
 }
 
 // readEachReplica reads every block from each of its places alone.
