@@ -1,7 +1,9 @@
 package namespace
 
 import (
+	"fmt"
 	"hash/crc32"
+	"slices"
 	"testing"
 
 	"redoubt/dfs"
@@ -402,4 +404,99 @@ func TestMovedBlocksStayInTheirGroups(t *testing.T) {
 	require.NoError(t, h.s.Check())
 	h.replayed()
 	restored(t, h.s)
+}
+
+// TestSnapshotStandsStillWhileGroupsChange writes an image while groups are made, replaced,
+// thinned out and ended. Under the race detector it shows that nobody touches what is frozen.
+func TestSnapshotStandsStillWhileGroupsChange(t *testing.T) {
+	h := groupHistory{newHistory(t)}
+	const files = 400
+	var blocks []dfs.Block
+	for i := range files {
+		h.file(fmt.Sprintf("/f%d", i), 1000)
+	}
+	h.s.EachBlock(func(b BlockInfo) bool { blocks = append(blocks, b.Block); return true })
+	var groups []dfs.BlockID
+	for i := 0; i+4 <= files/2; i += 4 {
+		groups = append(groups, h.group(4, 0, blocks[i:i+4]...).Parity.ID)
+	}
+	want := h.s.Digest()
+	snap := h.s.Snapshot()
+	written := make(chan *memImage)
+	go func() { written <- imageOf(t, snap) }()
+	for i, g := range groups {
+		switch i % 4 {
+		case 0:
+			h.group(4, g, blocks[4*i], blocks[4*i+1], blocks[files/2+i])
+		case 1:
+			h.must(&Delete{Parent: dfs.RootInodeID, Name: fmt.Sprintf("f%d", 4*i)})
+		case 2:
+			h.must(&ParityGroup{Action: GroupDissolve, Parity: dfs.Block{ID: g}})
+		case 3:
+			for k := range 4 {
+				h.must(&Delete{Parent: dfs.RootInodeID, Name: fmt.Sprintf("f%d", 4*i+k)})
+			}
+		}
+	}
+	r := New(Options{})
+	require.NoError(t, r.Restore(<-written))
+	h.s.Release(snap)
+	require.Equal(t, want, r.Digest())
+	require.NoError(t, r.Check())
+	require.EqualValues(t, files/8, r.Counts().Groups)
+	require.NoError(t, h.s.Check())
+	require.Less(t, h.s.Counts().Groups, int64(files/8))
+	h.replayed()
+}
+
+// TestImagesWithBadGroupsAreRefused changes an image's groups in ways that their digest alone would tell.
+func TestImagesWithBadGroupsAreRefused(t *testing.T) {
+	h := groupHistory{newHistory(t)}
+	h.file("/a", 2<<20+1)
+	h.file("/b", 2<<20+1)
+	h.file("/c", 1)
+	b := h.blocks("/a", "/b", "/c")
+	h.group(4, 0, b[0], b[1], b[6])
+	h.group(4, 0, b[3], b[4])
+	h.must(&Delete{Parent: dfs.RootInodeID, Name: "c"})
+	snap := h.s.Snapshot()
+	img := imageOf(t, snap)
+	h.s.Release(snap)
+	var good []ParityGroupRecord
+	require.NoError(t, DecodeSection(SectionParityGroups, img.chunks[SectionParityGroups][0], func(r any) error {
+		good = append(good, *r.(*ParityGroupRecord))
+		return nil
+	}))
+	for why, change := range map[string]func(g []ParityGroupRecord){
+		"a departed member that has a file":   func(g []ParityGroupRecord) { g[0].Members[0].Departed = true },
+		"a member without a file":             func(g []ParityGroupRecord) { g[0].Members[2].Departed = false },
+		"only departed members":               func(g []ParityGroupRecord) { g[0].Members = g[0].Members[2:]; g[0].Parity.Length = 1 },
+		"a member of two groups":              func(g []ParityGroupRecord) { g[1].Members[0] = g[0].Members[0] },
+		"a departed member of two groups":     func(g []ParityGroupRecord) { g[1].Members = append(g[1].Members, g[0].Members[2]) },
+		"a parity twice":                      func(g []ParityGroupRecord) { g[1].Parity = g[0].Parity },
+		"a parity that is a file's block":     func(g []ParityGroupRecord) { g[1].Parity = b[5] },
+		"a parity that was never handed out":  func(g []ParityGroupRecord) { g[1].Parity.ID = 1 << 39 },
+		"a departed block never handed out":   func(g []ParityGroupRecord) { g[0].Members[2].Block.ID = 1 << 39 },
+		"more members than k":                 func(g []ParityGroupRecord) { g[0].Data = 2 },
+		"a parity that is too short":          func(g []ParityGroupRecord) { g[0].Parity.Length-- },
+		"a member with another stamp":         func(g []ParityGroupRecord) { g[0].Members[0].Block.GenStamp++ },
+		"a member with another checksum type": func(g []ParityGroupRecord) { g[0].Members[0].Checksum = dfs.ChecksumCRC32 },
+		"a group less":                        func(g []ParityGroupRecord) { g[1] = ParityGroupRecord{} },
+	} {
+		bad := slices.Clone(good)
+		for i := range bad {
+			bad[i].Members = slices.Clone(bad[i].Members)
+		}
+		change(bad)
+		var c coder
+		for i := range bad {
+			if bad[i].Data > 0 {
+				bad[i].code(&c)
+			}
+		}
+		img.chunks[SectionParityGroups] = [][]byte{c.b}
+		err := New(Options{}).Restore(img)
+		require.Error(t, err, why)
+		require.True(t, dfs.Is(err, dfs.Corrupt), "%s: %v", why, err)
+	}
 }

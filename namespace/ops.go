@@ -112,7 +112,8 @@ type Created struct {
 // before the last becomes complete: its writer has gone on twice. So do the last two when the
 // file is closed, and any of them earlier by UpdateBlocks.
 // A repeated call (Previous is the last but one, or none, and the last block is
-// empty) gets the same block again. Result: *AddedBlock.
+// empty) gets the same block again. A file whose last block is complete was opened by an
+// append that gave no block to go on with; no Previous is then as good as the last block. Result: *AddedBlock.
 type AddBlock struct {
 	Head
 	File     dfs.InodeID
