@@ -83,6 +83,8 @@ type fileFaults struct {
 	corrupt, corruptSize int64
 	short, misplaced     int
 	endangered           int
+	endangeredSize       int64
+	degraded             int // of the endangered ones, by their parity group
 }
 
 func (c *check) blocksOf(f *dfs.FileHealth) {
@@ -105,12 +107,21 @@ func (c *check) blocksOf(f *dfs.FileHealth) {
 	}
 	if faults.endangered > 0 {
 		c.total.endangeredFiles++
-		if c.show.files {
-			c.printf("%s: one more failure could cost %d block(s)\n", f.Path, faults.endangered)
-		}
+		c.endangered(f, &faults, named)
 	}
 	if named && c.show.blocks {
 		c.printf("%s\n", lines.String())
+	}
+}
+
+// endangered names a file that one more failure could cost something. That a file was asked
+// to be kept once only is no news.
+func (c *check) endangered(f *dfs.FileHealth, faults *fileFaults, named bool) {
+	switch line := fmt.Sprintf("%s: ENDANGERED %d blocks of total size %d B: one more failure could cost them.", f.Path, faults.endangered, faults.endangeredSize); {
+	case named:
+		c.printf("%s\n", line)
+	case faults.short > 0 || faults.degraded > 0:
+		c.printf("\n%s\n", line)
 	}
 }
 
@@ -126,7 +137,11 @@ func (c *check) complain(f *dfs.FileHealth, b *dfs.BlockHealth, faults *fileFaul
 	found := live + left + draining + entering + b.Count(dfs.ReplicaInMaintenance)
 	if b.Endangered() {
 		faults.endangered++
+		faults.endangeredSize += b.Length
 		t.endangered++
+		if b.Group != nil {
+			faults.degraded++
+		}
 	}
 	switch {
 	case b.Lost() && len(b.Replicas) > 0:

@@ -172,6 +172,10 @@ func (f *fake) SetReplication(_ context.Context, c *dfs.Caller, path string, r u
 	return true, f.note(c, "SetReplication %s %d", path, r)
 }
 
+func (f *fake) SatisfyStoragePolicy(_ context.Context, c *dfs.Caller, path string) error {
+	return f.note(c, "SatisfyStoragePolicy %s", path)
+}
+
 func (f *fake) SetStoragePolicy(_ context.Context, c *dfs.Caller, path, policy string) error {
 	return f.note(c, "SetStoragePolicy %s %q", path, policy)
 }

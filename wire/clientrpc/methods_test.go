@@ -3,6 +3,7 @@ package clientrpc
 import (
 	"context"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 
@@ -235,7 +236,7 @@ var featureRows = []row{
 	{"modifyCacheDirective", ``, "", uns + "centralized cache management is not supported"},
 	{"removeCacheDirective", `id:5`, "", classInvalidRequest + ": No directive with ID 5 found."},
 	{"listCacheDirectives", ``, "", `hasMore:false`},
-	{"satisfyStoragePolicy", `src:"/d"`, "", classUnsupportedAction + ": Cannot request to satisfy storage policy when storage policy satisfier feature has been disabled by admin. Seek for an admin help to enable it or use Mover tool."},
+	{"satisfyStoragePolicy", `src:"/d"`, `SatisfyStoragePolicy /d`, ``},
 	{"getEditsFromTxid", `id:1`, "", uns + "the event stream of the edit log is not supported"},
 }
 
@@ -431,4 +432,20 @@ func TestBatchedListingPages(t *testing.T) {
 	require.Error(t, c.Call(context.Background(), to, req, &resp))
 	req.Paths = make([]string, maxBatchedPaths+1)
 	require.Error(t, c.Call(context.Background(), to, req, &resp))
+}
+
+// A service that can't see to storage policies is as HDFS without its satisfier.
+func TestSatisfyStoragePolicyIsOptional(t *testing.T) {
+	f := &fake{}
+	srv := &hadooprpc.Server{}
+	require.NoError(t, Register(srv, Services{f, struct{ Writer }{f}, f, f, f}, Options{}))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	go func() { _ = srv.Serve(l) }()
+	defer srv.Close()
+	c := dial(t, l.Addr().String(), "root")
+	err = c.Call(context.Background(), hadooprpc.Target{Protocol: pb.ClientProtocol, Version: 1, Method: "satisfyStoragePolicy"}, &pb.PathRequest{Src: proto.String("/d")}, &pb.Empty{})
+	var re *hadooprpc.RemoteError
+	require.ErrorAs(t, err, &re)
+	require.Equal(t, classUnsupportedAction, re.Class)
 }
