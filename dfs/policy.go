@@ -97,9 +97,9 @@ func PolicyByName(name string) (Policy, bool) {
 
 // PolicyByID finds a policy by its id.
 func PolicyByID(id uint8) (Policy, bool) {
-	for _, p := range Policies {
-		if p.ID == id {
-			return p, true
+	for i := range Policies {
+		if Policies[i].ID == id {
+			return Policies[i], true
 		}
 	}
 	return Policy{}, false
