@@ -281,3 +281,37 @@ func TestStaleReplicaIsNoPlaceAfterRestart(t *testing.T) {
 	}
 	w.check()
 }
+
+// A replica that was behind when its removal was chosen may have caught up, fully or not,
+// when its datanode comes back: the order names what is there, or would never be obeyed.
+func TestOrdersNameTheStampThatIsThere(t *testing.T) {
+	for _, length := range []int64{100, 70} {
+		w := cluster(t, 4)
+		old, targets := w.allocate(3)
+		for _, tg := range targets {
+			w.event(w.node(tg.Node.UUID), tg.Storage, Receiving, old)
+		}
+		w.stamp++
+		b := old
+		b.GenStamp, b.Length = w.stamp, 100
+		f := w.facts[b.ID]
+		f.GenStamp = b.GenStamp
+		w.facts[b.ID] = f
+		w.m.Pipeline(w.now, b, []dfs.DatanodeID{targets[0].Node, targets[1].Node}, []string{targets[0].Storage, targets[1].Storage})
+		w.receive(targets[0], b)
+		w.receive(targets[1], b)
+		n := w.node(targets[2].Node.UUID)
+		n.up = false
+		w.event(n, targets[2].Storage, Received, dfs.Block{ID: b.ID, GenStamp: old.GenStamp, Length: 100})
+		w.complete(b)
+		w.pass(3 * time.Second) // long enough to choose it for removal, not to declare its node dead
+		n.disks[targets[2].Storage][b.ID] = Replica{Block: dfs.Block{ID: b.ID, GenStamp: b.GenStamp, Length: length}}
+		n.up = true
+		w.fullReport(n, targets[2].Storage)
+		w.settle()
+		require.Len(t, w.holders(b), 3)
+		s := w.m.Stats(w.now).Blocks
+		require.Zero(t, s.Corrupt+s.Excess, "length %d: %+v", length, s)
+		w.check()
+	}
+}

@@ -208,6 +208,12 @@ func (m *Manager) stillToRemove(n *node, q removal) (dfs.Block, bool) {
 	for _, s := range n.storages {
 		if sl := m.table.find(r, s.num); sl != nil && *sl&(slotExcess|slotSent) == slotExcess {
 			*sl |= slotSent
+			// Its stamp may be another one than when it was chosen.
+			if bad, ok := m.bad(q.id, s); ok {
+				b.GenStamp = bad.stamp
+			} else if f, ok := m.src.Block(q.id); ok {
+				b.GenStamp = f.GenStamp
+			}
 			return b, true
 		}
 	}

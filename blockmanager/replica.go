@@ -89,6 +89,12 @@ func (m *Manager) addBad(id dfs.BlockID, r *record, b badReplica) {
 		*sl |= slotCorrupt
 		r.flags |= flagCorrupt
 		m.corrupt[id] = append(m.corrupt[id], b)
+	} else {
+		for i, known := range m.corrupt[id] {
+			if known.storage == b.storage {
+				m.corrupt[id][i].stamp = b.stamp // what an order to remove it must name
+			}
+		}
 	}
 	m.updateSafe(r, r.flags&flagSafe != 0)
 }

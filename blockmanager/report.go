@@ -204,8 +204,8 @@ func (m *Manager) goodReport(s *storage, b dfs.Block, r *record) {
 		*sl &^= slotSent
 		m.discard(s, b.ID, b.GenStamp, true)
 	}
-	if bad, ok := m.bad(b.ID, s); ok && bad.stale && *sl&slotExcess == 0 {
-		*sl &^= slotCorrupt // it was behind and has been replaced
+	if bad, ok := m.bad(b.ID, s); ok && bad.stale && *sl&slotSent == 0 {
+		*sl &^= slotCorrupt // it was behind and has been replaced; one too many it may still be
 		m.dropBad(b.ID, r, s)
 		m.updateSafe(r, true)
 		m.evaluate(b.ID)
