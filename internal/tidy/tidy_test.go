@@ -21,7 +21,7 @@ var bands = map[string]int{
 	"editlog": 1, "fsimage": 1, "blockstore": 1, "blockstore/array": 1, "blockstore/storetest": 1, "namespace": 1, "blockmanager": 1,
 	"wire/hadooprpc": 1, "wire/hdfspb": 1, "wire/datatransfer": 1, "wire/control": 1,
 	"journal": 2, "client": 2, "namenode": 2, "datanode": 2, "wire/clientrpc": 2, "wire/datanoderpc": 2,
-	"web": 2, "web/fsck": 2, "bench": 3, "redundancy": 3, "redundancy/result": 0, "ha": 3,
+	"web": 2, "web/fsck": 2, "bench": 3, "redundancy": 3, "redundancy/result": 0, "redundancy/fleet": 1, "redundancy/report": 2, "ha": 3,
 	"cmd/namenode": 4, "cmd/datanode": 4, "cmd/fs": 4,
 }
 
