@@ -25,7 +25,7 @@ import (
 // link fairly and deadlines are kept. buffer is what a socket may hold.
 const (
 	chunk  = 64 << 10
-	buffer = 256 << 10
+	buffer = 128 << 10
 )
 
 // Net is a set of nodes. The zero value works; it must not be copied.

@@ -1,0 +1,148 @@
+package redundancy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path"
+	"slices"
+	"strings"
+
+	"redoubt/redundancy/result"
+	"redoubt/wire/control"
+)
+
+// spot is a byte that was changed behind the datanode's back.
+type spot struct {
+	m    *machine
+	name string
+	off  int64
+	was  byte
+}
+
+// corruption inverts bytes in files of blocks, one of each, and has them found: by readers,
+// and by a scrub.
+func (l *lab) corruption(ctx context.Context, r *result.FaultResult) error {
+	spots, err := l.spoil(max(4, l.cfg.files()/8))
+	if err != nil {
+		return err
+	}
+	l.step("reading with spoiled blocks")
+	if r.Read, r.Survived, err = l.readFiles(ctx, l.all(), reading{}); err != nil {
+		return err
+	}
+	var hit []*machine
+	for _, s := range spots {
+		if !slices.Contains(hit, s.m) {
+			hit = append(hit, s.m)
+		}
+	}
+	l.step("scrubbing")
+	err = each(hit, func(m *machine) error {
+		if arrays(l.scheme) {
+			if err := l.verify(ctx, m); err != nil {
+				return err
+			}
+		}
+		m.scrub = true
+		defer func() { m.scrub = false }()
+		return l.restart(ctx, m)
+	})
+	if err != nil {
+		return err
+	}
+	left := 0
+	// Scrubs tell nobody when they end: the places themselves show it.
+	err = l.wait(ctx, "spoiled places to be made good", func() (bool, string) {
+		left, err = l.bad(spots)
+		return err != nil || left == 0 || replicas(l.scheme) == 1 && !arrays(l.scheme), fmt.Sprintf("%d are left", left)
+	})
+	var late *unsettledError
+	if err != nil && !errors.As(err, &late) {
+		return err
+	}
+	r.Repair.Needed, r.Repair.Complete = true, left == 0
+	r.Note = fmt.Sprintf("%d of %d spoiled places made good by readers and a scrub", len(spots)-left, len(spots))
+	return nil
+}
+
+// bad counts the places that still hold a wrong byte.
+func (l *lab) bad(spots []spot) (n int, err error) {
+	for _, s := range spots {
+		got, err := l.byteAt(s)
+		if gone(err) {
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		if got != s.was {
+			n++
+		}
+	}
+	return n, nil
+}
+
+func (l *lab) byteAt(s spot) (byte, error) {
+	f, err := l.cfg.FS.Open(s.name)
+	if err != nil {
+		return 0, fmt.Errorf("redundancy: %w", err)
+	}
+	defer f.Close()
+	var b [1]byte
+	if _, err := f.ReadAt(b[:], s.off); err != nil {
+		return 0, fmt.Errorf("redundancy: %w", err)
+	}
+	return b[0], nil
+}
+
+// verify has a node's array read and compared.
+func (l *lab) verify(ctx context.Context, m *machine) error {
+	a := l.admin(m.index)
+	defer a.Close()
+	if _, err := a.ArrayVerify(ctx, &control.ArrayVerifyRequest{}); err != nil {
+		return fmt.Errorf("redundancy: %w", err)
+	}
+	return nil
+}
+
+// spoil inverts n bytes in n files of blocks, or of an array's stripes.
+func (l *lab) spoil(n int) ([]spot, error) {
+	rng := rand.New(rand.NewPCG(l.cfg.Setup.Seed, 0xbad))
+	var all []spot
+	for _, m := range l.nodes {
+		for _, b := range m.bays {
+			err := walk(l.cfg.FS, b.dir, func(name string, size int64) {
+				base := path.Base(name)
+				if arrays(l.scheme) && size >= 1<<16 || strings.HasPrefix(base, "blk_") && !strings.HasSuffix(base, ".meta") {
+					all = append(all, spot{m: m, name: name, off: rng.Int64N(max(1, size))})
+				}
+			})
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
+	rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	all = all[:min(n, len(all))]
+	for i := range all {
+		if err := l.invert(&all[i]); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// invert changes a byte.
+func (l *lab) invert(s *spot) (err error) {
+	if s.was, err = l.byteAt(*s); err != nil {
+		return err
+	}
+	f, err := l.cfg.FS.OpenWrite(s.name)
+	if err != nil {
+		return fmt.Errorf("redundancy: %w", err)
+	}
+	_, err = f.WriteAt([]byte{^s.was}, s.off)
+	return errors.Join(err, f.Close())
+}

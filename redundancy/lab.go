@@ -1,0 +1,280 @@
+package redundancy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"redoubt/blockmanager"
+	"redoubt/blockstore"
+	"redoubt/blockstore/array"
+	"redoubt/client"
+	"redoubt/datanode"
+	"redoubt/dfs"
+	"redoubt/internal/minicluster"
+	"redoubt/internal/slownet"
+	"redoubt/namenode"
+	"redoubt/redundancy/result"
+	"redoubt/vfs"
+	"redoubt/vfs/slowfs"
+	"redoubt/wire/control"
+)
+
+// lab is a cluster on emulated machines, for one scheme.
+type lab struct {
+	cfg     *Config
+	scheme  result.Scheme
+	dir     string
+	cluster *minicluster.Cluster
+	net     slownet.Net
+	nodes   []*machine
+	clients []*station
+	step    func(format string, args ...any) // tells what is being done
+
+	mu     sync.Mutex
+	pieces []time.Duration // of single operations of the present load
+	cpu    float64         // highest share so far
+}
+
+// machine is an emulated node with its disks.
+type machine struct {
+	index int
+	rack  int
+	link  *slownet.Node
+	fs    *slowfs.FS
+	bays  []*bay
+	scrub bool // the next start of the datanode reads everything once
+}
+
+// bay is a place for a disk: the one that is in it and those that were in it before.
+type bay struct {
+	dir   string
+	disk  *slowfs.Disk
+	spare *bay // for a replacement
+}
+
+// station is a client machine with one stream.
+type station struct {
+	link   *slownet.Node
+	client *client.Client
+	hedged *client.Client // the same with hedged reads
+}
+
+// arrays tells whether the nodes' disks are RAID-5 arrays, and groups whether the blocks are in
+// parity groups across nodes.
+func arrays(s result.Scheme) bool { return s == result.RAIDNode || s == result.RAIDBoth }
+func groups(s result.Scheme) bool { return s == result.RAIDCluster || s == result.RAIDBoth }
+
+// replicas is what a scheme's files ask for.
+func replicas(s result.Scheme) uint16 {
+	switch s {
+	case result.Two, result.RAIDCluster, result.RAIDBoth:
+		return 2
+	case result.Three:
+		return 3
+	}
+	return 1
+}
+
+const root = "/data"
+
+// newLab starts a cluster for a scheme below the run's directory.
+func newLab(ctx context.Context, cfg *Config, scheme result.Scheme, step func(string, ...any)) (*lab, error) {
+	l := &lab{cfg: cfg, scheme: scheme, dir: path.Join(cfg.Dir, string(scheme)), step: step}
+	for i := range cfg.Setup.Datanodes {
+		m, err := l.newMachine(i)
+		if err != nil {
+			return nil, err
+		}
+		l.nodes = append(l.nodes, m)
+	}
+	quiet := slowfs.New(cfg.FS, nil) // the name node's disk is none of what is compared
+	quiet.Volatile = true
+	var err error
+	l.cluster, err = minicluster.Start(ctx, minicluster.Config{
+		Dir: l.dir, HTTPPort: -1, Datanodes: cfg.Setup.Datanodes, Racks: cfg.Setup.Racks, Replication: int(replicas(scheme)), Log: cfg.Log,
+		NameNode: func(c *namenode.Config) { c.FS = quiet; l.nameNode(c) },
+		DataNode: func(i int, c *datanode.Config) { l.nodes[i].configure(l, c) },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("redundancy: %w", err)
+	}
+	if err := l.open(ctx); err != nil {
+		return nil, errors.Join(err, l.close())
+	}
+	return l, nil
+}
+
+// newMachine makes the disks of a node, and one more for each bay that may have to be replaced.
+func (l *lab) newMachine(i int) (*machine, error) {
+	s := &l.cfg.Setup
+	m := &machine{index: i, rack: i % s.Racks}
+	m.link = l.net.Node("node"+strconv.Itoa(i+1), int64(s.LinkRate), seconds(s.LinkLatency)/2)
+	disks := map[string]*slowfs.Disk{}
+	newBay := func(name string) (*bay, error) {
+		b := &bay{dir: path.Join(l.dir, "node"+strconv.Itoa(i+1), name), disk: slowfs.NewDisk(int64(s.DiskRate), seconds(s.DiskLatency))}
+		disks[b.dir] = b.disk
+		return b, l.cfg.FS.MkdirAll(b.dir)
+	}
+	for d := range s.DisksPerNode {
+		b, err := newBay("disk" + strconv.Itoa(d+1))
+		if err != nil {
+			return nil, fmt.Errorf("redundancy: %w", err)
+		}
+		m.bays = append(m.bays, b)
+	}
+	var err error
+	if m.bays[0].spare, err = newBay("new1"); err != nil {
+		return nil, fmt.Errorf("redundancy: %w", err)
+	}
+	m.fs = slowfs.New(l.cfg.FS, disks)
+	m.fs.Volatile = true
+	return m, nil
+}
+
+// nameNode tunes a name node for a cluster that is watched by the second: it notices and acts
+// early, and gives out as much work as the links can carry, so that they are the limit.
+func (l *lab) nameNode(c *namenode.Config) {
+	s := &l.cfg.Setup
+	c.Files.MinBlockSize = 1 << 16
+	c.Files.Defaults.BlockSize = s.BlockBytes
+	c.Files.Defaults.Replication = replicas(l.scheme)
+	beat := l.cfg.DeadAfter / 40
+	c.Blocks.Seed = s.Seed
+	c.Blocks.Liveness = blockmanager.Liveness{Heartbeat: beat, Recheck: (l.cfg.DeadAfter - 10*beat) / 2, Stale: l.cfg.DeadAfter}
+	c.Blocks.Repair = blockmanager.Repairing{Interval: 50 * time.Millisecond, WorkMultiplier: 4, MaxStreams: 4, MaxStreamsHard: 8, PendingTimeout: 20 * time.Second}
+	c.Blocks.Parity = blockmanager.Folding{Idle: 500 * time.Millisecond, Streams: 2, Retry: time.Second}
+}
+
+// configure sets a datanode up on its machine.
+func (m *machine) configure(l *lab, c *datanode.Config) {
+	c.FS = m.fs
+	c.Network = datanode.Network{Listen: m.link.Listen, Dial: m.link.Dial}
+	c.Listen.HTTP = "-"
+	c.Limits.ScrubBandwidth = -1
+	if m.scrub {
+		c.Limits.ScrubBandwidth = 1 << 40 // the disks are the limit
+	}
+	c.FailedVolumesTolerated = 0
+	c.Volumes, c.Arrays = nil, nil
+	if arrays(l.scheme) {
+		var a datanode.ArrayConfig
+		for _, b := range m.bays {
+			a.Members = append(a.Members, array.Member{Dir: b.dir})
+		}
+		c.Arrays = []datanode.ArrayConfig{a}
+		return
+	}
+	for _, b := range m.bays {
+		c.Volumes = append(c.Volumes, blockstore.VolumeConfig{Dir: b.dir})
+	}
+}
+
+// open makes the clients and the directory of the data.
+func (l *lab) open(ctx context.Context) error {
+	s := &l.cfg.Setup
+	st, err := l.cluster.NameNode().FileInfo(&dfs.Caller{User: "redundancy"}, "/", true)
+	if err != nil {
+		return fmt.Errorf("redundancy: %w", err)
+	}
+	for i := range s.Clients {
+		at := &station{link: l.net.Node("client"+strconv.Itoa(i+1), int64(s.LinkRate), seconds(s.LinkLatency)/2)}
+		cfg := client.Config{
+			NameNodes: []string{l.cluster.RPCAddr()}, User: st.Owner, Dial: at.link.Dial,
+			Read:  client.ReadConfig{Attempts: 1, Timeout: 20 * time.Second},
+			Write: client.WriteConfig{Window: 16, BestEffort: true},
+		}
+		if at.client, err = client.Open(cfg); err == nil {
+			cfg.Read.Hedge = l.cfg.Hedge
+			at.hedged, err = client.Open(cfg)
+		}
+		if err != nil {
+			return fmt.Errorf("redundancy: %w", err)
+		}
+		l.clients = append(l.clients, at)
+	}
+	c := l.clients[0].client
+	if _, err := c.Mkdirs(ctx, root, 0o755, true); err != nil {
+		return fmt.Errorf("redundancy: %w", err)
+	}
+	if groups(l.scheme) {
+		p, _ := dfs.ParityPolicy(s.Parity) // validated
+		if err := c.SetStoragePolicy(ctx, root, p.Name); err != nil {
+			return fmt.Errorf("redundancy: %w", err)
+		}
+	}
+	return nil
+}
+
+func (l *lab) close() error {
+	var errs []error
+	for _, c := range l.clients {
+		errs = append(errs, c.client.Close(), c.hedged.Close())
+	}
+	return errors.Join(append(errs, l.cluster.Close())...)
+}
+
+// admin talks to a datanode about its arrays.
+func (l *lab) admin(i int) *control.ArrayClient {
+	return control.NewArrayClient(control.ClientConfig{Addr: l.cluster.DataNode(i).IPCAddr().String()})
+}
+
+// disks are all disks in use, and links those of datanodes.
+func (l *lab) disks() (all []*slowfs.Disk) {
+	for _, m := range l.nodes {
+		for _, b := range m.bays {
+			all = append(all, b.disk)
+		}
+	}
+	return all
+}
+
+// stored adds up the files on a disk: blocks and parity, without files of checksums where
+// these are apart.
+func (l *lab) stored(b *bay) (sum int64, err error) {
+	err = walk(l.cfg.FS, b.dir, func(name string, size int64) {
+		if !strings.HasSuffix(name, ".meta") {
+			sum += size
+		}
+	})
+	return sum, err
+}
+
+// storedAll is the same for every disk of some nodes.
+func (l *lab) storedAll(nodes []*machine) (sum int64, err error) {
+	for _, m := range nodes {
+		for _, b := range m.bays {
+			n, err := l.stored(b)
+			if err != nil {
+				return 0, err
+			}
+			sum += n
+		}
+	}
+	return sum, nil
+}
+
+// walk calls each for the files of a tree. What is removed meanwhile is passed over.
+func walk(fs vfs.FS, dir string, each func(name string, size int64)) error {
+	entries, err := fs.ReadDir(dir)
+	if err != nil {
+		if gone(err) {
+			return nil
+		}
+		return fmt.Errorf("redundancy: %w", err)
+	}
+	for _, e := range entries {
+		name := path.Join(dir, e.Name)
+		if !e.Dir {
+			each(name, e.Size)
+		} else if err := walk(fs, name, each); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,132 @@
+package redundancy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"redoubt/redundancy/result"
+)
+
+// Run runs every scheme against every fault. A scheme that can't go on has its error in its
+// result, and the others are run nevertheless; the error of Run is about the run as a whole,
+// which then has what was measured until then.
+func Run(ctx context.Context, cfg Config) (*result.Run, error) {
+	cfg.applyDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	r := &result.Run{Begun: time.Now(), Setup: cfg.Setup}
+	steps := progress{cfg: &cfg, total: len(cfg.Schemes) * (stepsBefore + len(cfg.Faults))}
+	for i, s := range cfg.Schemes {
+		steps.scheme, steps.done = s, i*(stepsBefore+len(cfg.Faults))
+		r.Schemes = append(r.Schemes, runScheme(ctx, &cfg, s, &steps))
+		if err := ctx.Err(); err != nil {
+			return r, fmt.Errorf("redundancy: %w", err)
+		}
+	}
+	r.Claims = claims(r)
+	r.Seconds = time.Since(r.Begun).Seconds()
+	return r, nil
+}
+
+// stepsBefore are the steps of a scheme before its first fault: start, write, fold, read.
+const stepsBefore = 4
+
+type progress struct {
+	cfg         *Config
+	scheme      result.Scheme
+	done, total int
+}
+
+func (p *progress) tell(format string, args ...any) {
+	p.cfg.Progress(Step{Scheme: p.scheme, Doing: fmt.Sprintf(format, args...), Done: p.done, Total: p.total})
+}
+
+func runScheme(ctx context.Context, cfg *Config, scheme result.Scheme, p *progress) (r result.SchemeResult) {
+	begun := time.Now()
+	r = result.SchemeResult{Scheme: scheme, Title: scheme.Title()}
+	p.tell("starting %d nodes", cfg.Setup.Datanodes)
+	l, err := newLab(ctx, cfg, scheme, p.tell)
+	if err == nil {
+		err = l.measure(ctx, &r, p)
+		r.CPU = l.cpu
+		err = errors.Join(err, l.close())
+		err = errors.Join(err, removeAll(cfg.FS, l.dir))
+	}
+	if err != nil {
+		r.Err = err.Error()
+	}
+	r.Seconds = time.Since(begun).Seconds()
+	return r
+}
+
+// measure fills a result in: healthy first, then fault by fault.
+func (l *lab) measure(ctx context.Context, r *result.SchemeResult, p *progress) (err error) {
+	if arrays(l.scheme) {
+		if r.Array, err = l.oneArray(ctx); err != nil {
+			return err
+		}
+	}
+	p.done++
+	if err := l.fill(ctx, r, p); err != nil {
+		return err
+	}
+	p.done++
+	l.step("reading")
+	var whole result.Survived
+	if r.Read, whole, err = l.readFiles(ctx, l.all(), reading{}); err != nil {
+		return err
+	}
+	if whole.LostFiles > 0 || whole.WrongBytes > 0 {
+		return fmt.Errorf("redundancy: without any fault %d files were lost and %d bytes wrong", whole.LostFiles, whole.WrongBytes)
+	}
+	p.done++
+	for _, f := range l.cfg.Faults {
+		l.step("%s", f.Title())
+		res, err := l.fault(ctx, f)
+		r.Faults = append(r.Faults, res)
+		if err != nil {
+			return err
+		}
+		p.done++
+	}
+	l.step("comparing everything once more")
+	_, whole, err = l.readFiles(ctx, l.all(), reading{})
+	if err == nil && (whole.LostFiles > 0 || whole.WrongBytes > 0) {
+		err = fmt.Errorf("redundancy: after all faults were over %d files were lost and %d bytes wrong", whole.LostFiles, whole.WrongBytes)
+	}
+	return err
+}
+
+// fill writes the data and waits for its final form.
+func (l *lab) fill(ctx context.Context, r *result.SchemeResult, p *progress) (err error) {
+	l.step("writing")
+	before := l.meter()
+	if r.Write, err = l.writeFiles(ctx, l.all(), l.cfg.size); err != nil {
+		return err
+	}
+	if r.Write.Failed > 0 {
+		return fmt.Errorf("redundancy: %d files could not be written", r.Write.Failed)
+	}
+	closed := time.Now()
+	if r.Space.WrittenBytes, err = l.storedAll(l.nodes); err != nil {
+		return err
+	}
+	p.done++
+	l.step("waiting for the final form")
+	end, err := l.settle(ctx)
+	if err != nil {
+		return err
+	}
+	u := l.meter().since(before, l.cfg.Setup.CPUs)
+	n := float64(l.cfg.Setup.DataBytes)
+	r.Write.NetPerByte = float64(u.link.Received+u.client.Received) / n
+	r.Write.DiskReadPerByte, r.Write.DiskWritePerByte = float64(u.disk.BytesRead)/n, float64(u.disk.BytesWritten)/n
+	r.Space.UserBytes = l.cfg.Setup.DataBytes
+	r.Space.FoldSeconds = max(0, end.Sub(closed).Seconds())
+	r.Space.StoredBytes, err = l.storedAll(l.nodes)
+	r.Space.Ratio = float64(r.Space.StoredBytes) / n
+	return err
+}

@@ -1,0 +1,124 @@
+package redundancy
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"redoubt/blockmanager"
+	"redoubt/wire/control"
+)
+
+const (
+	pollEvery = 20 * time.Millisecond
+	// calm is how long nothing must be left to do until the cluster counts as settled: what
+	// one order has done, the name node hears of with a later heartbeat.
+	calm = 400 * time.Millisecond
+)
+
+// todo says what a cluster still has to do to be as redundant as it can be; "" is nothing.
+func todo(s blockmanager.Stats) string {
+	var what []string
+	add := func(n int64, name string) {
+		if n > 0 {
+			what = append(what, fmt.Sprintf("%d %s", n, name))
+		}
+	}
+	add(s.Blocks.Building, "being written")
+	add(s.Blocks.LowRedundancy, "with too few replicas")
+	add(s.Blocks.PendingRepair, "being copied")
+	add(s.Blocks.Excess+s.Blocks.PendingDeletion, "being removed")
+	add(int64(s.Nodes.ReportsPending), "volumes to report")
+	add(int64(s.Nodes.PendingDead), "dead volumes to clean up")
+	add(s.Parity.Forming, "parities being made")
+	add(s.Parity.Degraded, "to be made from parity")
+	add(s.Parity.Leaving, "leaving their group")
+	if s.Parity.Waiting == 0 {
+		add(s.Parity.Candidates, "to be put into groups")
+	}
+	return strings.Join(what, ", ")
+}
+
+// wait polls until ok is true. The error names what was waited for and how things stood.
+func (l *lab) wait(ctx context.Context, what string, ok func() (bool, string)) error {
+	end := time.Now().Add(l.cfg.SettleLimit)
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		done, how := ok()
+		if done {
+			return nil
+		}
+		if time.Now().After(end) {
+			return &unsettledError{what, how, l.cfg.SettleLimit}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+type unsettledError struct {
+	what, how string
+	limit     time.Duration
+}
+
+func (e *unsettledError) Error() string {
+	return fmt.Sprintf("redundancy: after %v still waiting for %s: %s", e.limit, e.what, e.how)
+}
+
+// settle waits until the cluster has nothing left to do, and gives the moment from which on
+// that was so.
+func (l *lab) settle(ctx context.Context) (since time.Time, err error) {
+	quiet := false
+	err = l.wait(ctx, "the cluster to come to rest", func() (bool, string) {
+		what := todo(l.stats())
+		if what == "" && l.rebuilding(ctx) {
+			what = "an array is being rebuilt"
+		}
+		if what != "" {
+			quiet = false
+			return false, what
+		}
+		if !quiet {
+			quiet, since = true, time.Now()
+		}
+		return time.Since(since) >= calm, "nothing is left, for a moment"
+	})
+	return since, err
+}
+
+func (l *lab) stats() blockmanager.Stats { return l.cluster.NameNode().Blocks() }
+
+// rebuilding tells whether the array of a running node lacks a member.
+func (l *lab) rebuilding(ctx context.Context) bool {
+	if !arrays(l.scheme) {
+		return false
+	}
+	for i := range l.nodes {
+		if l.cluster.DataNode(i) != nil && l.degraded(ctx, i) {
+			return true
+		}
+	}
+	return false
+}
+
+// degraded asks a datanode about its arrays.
+func (l *lab) degraded(ctx context.Context, i int) bool {
+	a := l.admin(i)
+	defer a.Close()
+	s, err := a.ArrayStatus(ctx, &control.ArrayStatusRequest{})
+	if err != nil {
+		l.cfg.Log.Info("redundancy: no answer about arrays", "node", i+1, "err", err)
+		return true
+	}
+	for _, info := range s.Arrays {
+		if info.Degraded || info.Rebuild.Dir != "" {
+			return true
+		}
+	}
+	return false
+}
