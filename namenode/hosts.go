@@ -1,8 +1,6 @@
 package namenode
 
 import (
-	"bufio"
-	"bytes"
 	"fmt"
 	"net"
 	"strconv"
@@ -39,22 +37,26 @@ func (n *NameNode) readHosts() error {
 }
 
 func (c *HostsConfig) read(name string) (map[string]bool, error) {
-	set := map[string]bool{}
 	if name == "" {
-		return set, nil
+		return nil, nil
 	}
 	data, err := c.ReadFile(name)
 	if err != nil {
 		return nil, err
 	}
-	lines := bufio.NewScanner(bytes.NewReader(data))
-	for lines.Scan() {
-		line, _, _ := strings.Cut(lines.Text(), "#")
+	return parseHosts(string(data)), nil
+}
+
+// parseHosts reads a hosts file: names between white space, and # up to the end of a line.
+func parseHosts(text string) map[string]bool {
+	set := map[string]bool{}
+	for line := range strings.Lines(text) {
+		line, _, _ = strings.Cut(line, "#")
 		for _, host := range strings.Fields(line) {
 			set[strings.ToLower(host)] = true
 		}
 	}
-	return set, lines.Err()
+	return set
 }
 
 // names is all that a datanode may be listed under.

@@ -52,12 +52,18 @@ func (l *leaseClock) softExpired(holder string, now time.Time) bool {
 }
 
 // hardExpired lists the holders whose files are to be recovered without anybody asking.
-func (l *leaseClock) hardExpired(now time.Time) []string {
+func (l *leaseClock) hardExpired(now time.Time) []string { return l.silent(now, l.hard) }
+
+// quiet lists the holders not heard of for a soft limit: candidates to be forgotten.
+func (l *leaseClock) quiet(now time.Time) []string { return l.silent(now, l.soft) }
+
+// silent lists the holders not heard of for longer than limit.
+func (l *leaseClock) silent(now time.Time, limit time.Duration) []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var out []string
 	for h, t := range l.last {
-		if now.Sub(t) > l.hard {
+		if now.Sub(t) > limit {
 			out = append(out, h)
 		}
 	}
@@ -72,17 +78,4 @@ func (l *leaseClock) forget(holder string, asOf time.Time) {
 	if t, ok := l.last[holder]; ok && !t.After(asOf) {
 		delete(l.last, holder)
 	}
-}
-
-// quiet lists the holders not heard of for a soft limit: candidates to be forgotten.
-func (l *leaseClock) quiet(now time.Time) []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var out []string
-	for h, t := range l.last {
-		if now.Sub(t) > l.soft {
-			out = append(out, h)
-		}
-	}
-	return out
 }
