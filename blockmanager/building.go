@@ -68,7 +68,7 @@ func (m *Manager) opened(id dfs.BlockID, f Facts) *building {
 		}
 		m.dropReplica(id, r, &r.slots[0])
 	}
-	m.updateSafe(r, false)
+	m.setSafe(r, false)
 	return b
 }
 
@@ -116,6 +116,7 @@ func (m *Manager) Allocated(now time.Time, b dfs.Block, targets []Target) {
 		s.schedule()
 		o.reps = append(o.reps, part{storage: s, target: true})
 	}
+	m.fly(b.ID, targets)
 }
 
 // Reopened tells that a complete block is building again (append, truncate, lease
@@ -245,7 +246,7 @@ func (m *Manager) completed(b dfs.Block) {
 	} else {
 		m.closeBuilding(b.ID, r)
 	}
-	m.updateSafe(r, true)
+	m.updateSafe(b.ID, r, true)
 	m.evaluate(b.ID)
 }
 

@@ -38,7 +38,7 @@ func (m *Manager) Locate(dst []dfs.ReplicaLoc, id dfs.BlockID, reader netip.Addr
 	defer m.mu.RUnlock()
 	r := m.table.get(id)
 	if r == nil {
-		return dst, false
+		return m.withParity(dst, len(dst), id), false
 	}
 	if r.flags&flagOpen != 0 {
 		if o := m.open[id]; !o.complete {
@@ -79,6 +79,9 @@ func (m *Manager) Locate(dst []dfs.ReplicaLoc, id dfs.BlockID, reader netip.Addr
 			}
 			dst, keys = insert(dst, keys, from, s.loc(), m.farness(s, near, rk))
 		}
+	}
+	if r.flags&flagGroup != 0 {
+		dst = m.withParity(dst, from, id)
 	}
 	if len(dst) > from || bad == 0 {
 		return dst, false
@@ -124,4 +127,29 @@ func insert(dst []dfs.ReplicaLoc, keys []uint64, from int, loc dfs.ReplicaLoc, k
 		dst[from+i], dst[from+i-1] = dst[from+i-1], dst[from+i]
 	}
 	return dst, keys
+}
+
+// withParity adds to the places of a block of a file, from dst[from] on, the last one to turn
+// to: the node of its group's parity, which can make the block from the others while those
+// can be read.
+func (m *Manager) withParity(dst []dfs.ReplicaLoc, from int, id dfs.BlockID) []dfs.ReplicaLoc {
+	f, ok := m.src.Block(id)
+	var v view
+	if !ok || f.Group == 0 || f.Kind != dfs.BlockOfFile || !m.look(&v, f.Group) {
+		return dst
+	}
+	i, p := v.index(id), &v.blocks[0]
+	if i < 0 || p.reads == 0 || !v.others(i) {
+		return dst
+	}
+	s := p.readers[0]
+	if p.at != nil {
+		s = p.at
+	}
+	for _, l := range dst[from:] {
+		if l.Node == s.node.info {
+			return dst
+		}
+	}
+	return append(dst, s.loc())
 }

@@ -23,6 +23,7 @@ type Manager struct {
 	replicas
 	work
 	clock
+	groups
 	rng  *rand.Rand
 	spin atomic.Uint64 // drives choices made under the read lock
 }
@@ -67,6 +68,28 @@ type work struct {
 	toJudge  uint64 // ids still to be evaluated in this pass
 	pass     uint64
 	removals int64 // in the queues of all nodes
+}
+
+// groups is what is going on about parity groups.
+type groups struct {
+	leaving map[dfs.BlockID]leave
+	holds   ring[held] // when those end that were asked for
+	stirred ring[dfs.BlockID]
+	duties  map[dfs.BlockID]*duty
+	agenda  ring[dfs.BlockID] // of duties
+	planned []*planned
+	folds   map[dfs.BlockID]*folding // by parity
+	overdue ring[*folding]
+
+	hosts    []*node // with a queue or groups that have room
+	nextHost int
+	orphans  []*bucket
+	promises []promise
+	flights  map[dfs.BlockID]promise
+
+	hint   *node // is left rather than others
+	effort int   // views made, for the bounds of a slice
+	tally  ParityStats
 }
 
 // clock is what is due when.
@@ -163,6 +186,8 @@ func New(cfg Config, src Source) (*Manager, error) {
 	m.spin.Store(cfg.Seed)
 	m.nodes, m.byAddr, m.racks = map[string]*node{}, map[string]*node{}, map[string]*rack{}
 	m.byHost = map[netip.Addr][]*node{}
+	m.leaving, m.duties = map[dfs.BlockID]leave{}, map[dfs.BlockID]*duty{}
+	m.folds, m.flights = map[dfs.BlockID]*folding{}, map[dfs.BlockID]promise{}
 	m.open = map[dfs.BlockID]*building{}
 	m.corrupt = map[dfs.BlockID][]badReplica{}
 	m.repairs = map[dfs.BlockID]*repair{}

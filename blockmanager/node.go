@@ -57,6 +57,7 @@ type node struct {
 	drain     drain
 	livePos   int
 	rackPos   int
+	host      hosting
 }
 
 // drain is how far a node's emptying has come.
@@ -115,6 +116,7 @@ func (m *Manager) Register(now time.Time, r *Registration) {
 	} else {
 		m.unname(n)
 		m.cancelTransfers(n)
+		m.cancelFolds(n)
 		m.leaveRack(n)
 	}
 	n.id = r.Node
@@ -158,7 +160,7 @@ func (m *Manager) joinRack(n *node, name string) {
 	m.live = append(m.live, n)
 	if len(r.nodes) == 1 {
 		m.liveRacks++
-		if m.liveRacks == 2 {
+		if m.liveRacks == 2 || m.tally.Parities > 0 {
 			m.evaluateAll()
 		}
 	}
@@ -257,6 +259,8 @@ func (m *Manager) cleaned(s *storage) {
 func (m *Manager) die(now time.Time, n *node) {
 	m.leaveRack(n)
 	m.cancelTransfers(n)
+	m.cancelFolds(n)
+	m.orphan(n)
 	n.orders = nil
 	if n.admin != dfs.AdminInMaintenance {
 		for _, s := range slices.Clone(n.storages) {

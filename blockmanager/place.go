@@ -29,6 +29,7 @@ type placing struct {
 	perRack int
 	// fellBack: the policy's fallback media have been taken.
 	fellBack bool
+	taken    func(*node) bool // nodes that are none for a group's member; nil: all are
 }
 
 func (m *Manager) placing(now time.Time, size int64, policy uint8) *placing {
@@ -58,7 +59,12 @@ func (m *Manager) Choose(r *PlaceRequest) []Target {
 			}
 		}
 	}
-	chosen := p.choose(r.Count)
+	var chosen []*storage
+	if k := parityOf(r.Policy); k > 0 && r.Count > 1 && len(r.Existing) == 0 && len(r.Favored) == 0 && p.pair(k) {
+		chosen = p.have
+	} else {
+		chosen = p.choose(r.Count)
+	}
 	start := p.writer
 	if len(r.Existing) > 0 && len(p.have) > 0 {
 		start = p.have[0].node
@@ -195,7 +201,7 @@ func (p *placing) within(in, notIn *rack) bool {
 
 // try takes a node if it is good for the block.
 func (p *placing) try(n *node) bool {
-	if !n.inService() || slices.Contains(p.exclude, n) || p.noLocal && n == p.writer && p.strict {
+	if !n.inService() || slices.Contains(p.exclude, n) || p.noLocal && n == p.writer && p.strict || p.taken != nil && p.taken(n) {
 		return false
 	}
 	inRack := 0

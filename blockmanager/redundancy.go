@@ -128,7 +128,7 @@ func (m *Manager) evaluate(id dfs.BlockID) {
 		return
 	}
 	r := m.table.get(id)
-	f, ok := m.src.Block(id)
+	f, ok := m.facts(id)
 	if !ok || f.State != Complete {
 		if r != nil {
 			m.setLevel(id, r, levelNone, false)
@@ -137,6 +137,18 @@ func (m *Manager) evaluate(id dfs.BlockID) {
 	}
 	if r != nil {
 		m.catchUp(id, r, f)
+		m.setKind(id, r, f)
+	}
+	if f.Group != 0 {
+		var v view
+		m.effort++
+		if m.look(&v, f.Group) {
+			if i := v.index(id); i >= 0 {
+				m.evaluateGrouped(id, r, f, &v, i)
+				m.attend(&v)
+			}
+		}
+		return
 	}
 	t := m.count(id, r)
 	level := m.danger(f, t)
@@ -157,6 +169,9 @@ func (m *Manager) evaluate(id dfs.BlockID) {
 	}
 	if t.corrupt > 0 && (t.live >= want || t.live >= m.cfg.MinReplication && m.allStale(id)) && t.live > 0 {
 		m.dropCorrupt(id, r)
+	}
+	if level == levelNone && t.live > 1 && t.pending == 0 && parityOf(f.Policy) > 0 {
+		m.candidate(id, r, f)
 	}
 }
 

@@ -52,6 +52,13 @@ func (m *Manager) keepExcess(id dfs.BlockID, r *record) (kept bool) {
 	return kept
 }
 
+// spareSlot takes back the choice of one replica.
+func (m *Manager) spareSlot(id dfs.BlockID, sl *slot) {
+	*sl &^= slotExcess
+	m.excess--
+	m.stir(id)
+}
+
 // dropCorrupt orders the removal of a block's damaged and stale replicas.
 func (m *Manager) dropCorrupt(id dfs.BlockID, r *record) {
 	f, ok := m.src.Block(id)
@@ -146,8 +153,14 @@ func (m *Manager) leastUseful(good []slot, f Facts, hint *node) int {
 // moved ends a balancing move: a replica came to a new node, so that the hinted one can go.
 func (m *Manager) moved(id dfs.BlockID, hint string) {
 	n, r := m.nodes[hint], m.table.get(id)
-	f, ok := m.src.Block(id)
+	f, ok := m.facts(id)
 	if n == nil || r == nil || !ok || f.State != Complete || m.startup {
+		return
+	}
+	if f.Group != 0 {
+		m.hint = n
+		m.evaluate(id)
+		m.hint = nil
 		return
 	}
 	// The choice made without the hint, by reportOne just before, is taken back if it can be.
@@ -166,7 +179,7 @@ func (m *Manager) orders(n *node) []Command {
 	}
 	kept := n.orders[:0]
 	for _, c := range n.orders {
-		if c.Kind == Transfer && m.idle() {
+		if (c.Kind == Transfer || c.Kind == Fold) && m.idle() {
 			kept = append(kept, c)
 		} else {
 			list = append(list, c)
@@ -181,10 +194,16 @@ func (m *Manager) withRemovals(list []Command, n *node) []Command {
 		return list
 	}
 	c := Command{Kind: Invalidate, NewLength: -1}
-	for n.removals.len() > 0 && len(c.Blocks) < m.cfg.Repair.InvalidateLimit {
+	m.effort = 0
+	for left := n.removals.len(); left > 0 && len(c.Blocks) < m.cfg.Repair.InvalidateLimit && m.effort < removalEffort; left-- {
 		r := n.removals.pop()
+		b, ok, later := m.stillToRemove(n, r)
+		if later {
+			n.removals.push(r)
+			continue
+		}
 		m.removals--
-		if b, ok := m.stillToRemove(n, r); ok {
+		if ok {
 			c.Blocks = append(c.Blocks, b)
 		}
 	}
@@ -194,28 +213,42 @@ func (m *Manager) withRemovals(list []Command, n *node) []Command {
 	return list
 }
 
-// stillToRemove looks again whether a replica must go, now that the order would be given.
-func (m *Manager) stillToRemove(n *node, q removal) (dfs.Block, bool) {
-	b := dfs.Block{ID: q.id, GenStamp: dfs.GenStamp(q.stamp &^ removalKnown)}
+// removalEffort bounds the groups that are looked at for the removals of one heartbeat.
+const removalEffort = 256
+
+// stillToRemove looks again whether a replica must go, now that the order would be given, or
+// whether to ask later.
+func (m *Manager) stillToRemove(n *node, q removal) (b dfs.Block, ok, later bool) {
+	b = dfs.Block{ID: q.id, GenStamp: dfs.GenStamp(q.stamp &^ removalKnown)}
 	if q.stamp&removalKnown == 0 {
 		f, ok := m.src.Block(q.id)
-		return b, !ok || f.State == Complete && f.GenStamp > b.GenStamp
+		return b, !ok || f.State == Complete && f.GenStamp > b.GenStamp, false
 	}
 	r := m.table.get(q.id)
 	if r == nil {
-		return b, false
+		return b, false, false
 	}
 	for _, s := range n.storages {
-		if sl := m.table.find(r, s.num); sl != nil && *sl&(slotExcess|slotSent) == slotExcess {
-			*sl |= slotSent
-			// Its stamp may be another one than when it was chosen.
-			if bad, ok := m.bad(q.id, s); ok {
-				b.GenStamp = bad.stamp
-			} else if f, ok := m.src.Block(q.id); ok {
-				b.GenStamp = f.GenStamp
-			}
-			return b, true
+		sl := m.table.find(r, s.num)
+		if sl == nil || *sl&(slotExcess|slotSent) != slotExcess {
+			continue
 		}
+		if r.flags&flagGroup != 0 && *sl&slotCorrupt == 0 {
+			if ok, later = m.mayRemove(q.id, n); !ok {
+				if !later {
+					m.spareSlot(q.id, sl)
+				}
+				return b, false, later
+			}
+		}
+		*sl |= slotSent
+		// Its stamp may be another one than when it was chosen.
+		if bad, ok := m.bad(q.id, s); ok {
+			b.GenStamp = bad.stamp
+		} else if f, ok := m.src.Block(q.id); ok {
+			b.GenStamp = f.GenStamp
+		}
+		return b, true, false
 	}
-	return b, false
+	return b, false, false
 }

@@ -13,6 +13,7 @@ type repair struct {
 	source  *node
 	targets []*storage // that have not reported yet
 	since   time.Time
+	kind    CommandKind // Transfer; Fold: its only target makes it from the rest of its group
 	over    bool
 }
 
@@ -73,9 +74,12 @@ func (m *Manager) continueRound(now time.Time, budget int) bool {
 
 // schedule orders the copies that a block needs. It is false when none could be ordered.
 func (m *Manager) schedule(now time.Time, id dfs.BlockID, r *record, level int) bool {
-	f, ok := m.src.Block(id)
+	f, ok := m.facts(id)
 	if !ok || f.State != Complete || r.flags&flagRepair != 0 {
 		return false
+	}
+	if f.Group != 0 {
+		return m.scheduleGrouped(now, id, r, f, level)
 	}
 	t := m.count(id, r)
 	if m.danger(f, t) != level {
@@ -99,18 +103,7 @@ func (m *Manager) schedule(now time.Time, id dfs.BlockID, r *record, level int) 
 	if level == DangerRacks && m.sameRack(r, targets[0].node.rack) {
 		return false
 	}
-	c := Command{Kind: Transfer, Block: dfs.Block{ID: id, GenStamp: f.GenStamp, Length: f.Length}, NewLength: -1}
-	for _, s := range targets {
-		s.schedule()
-		c.Targets = append(c.Targets, s.target())
-	}
-	p := &repair{id: id, source: source, targets: targets, since: now}
-	m.repairs[id] = p
-	m.timeout.push(p)
-	r.flags |= flagRepair
-	source.transfers++
-	source.orders = append(source.orders, c)
-	return true
+	return m.order(now, id, r, f, source, targets)
 }
 
 func (m *Manager) sameRack(r *record, rk *rack) bool {
@@ -196,6 +189,9 @@ func (m *Manager) repaired(id dfs.BlockID, r *record, s *storage) {
 		return t.node == s.node
 	})
 	if len(p.targets) == 0 {
+		if p.kind == Fold {
+			m.tally.Rebuilds++
+		}
 		m.endRepair(id, r)
 	}
 }
@@ -231,7 +227,7 @@ func (m *Manager) endRepair(id dfs.BlockID, r *record) {
 	}
 	p.over = true
 	p.source.transfers--
-	p.source.orders = slices.DeleteFunc(p.source.orders, func(c Command) bool { return c.Kind == Transfer && c.Block.ID == id })
+	p.source.orders = slices.DeleteFunc(p.source.orders, func(c Command) bool { return c.Kind == p.kind && c.Block.ID == id })
 	delete(m.repairs, id)
 	r.flags &^= flagRepair
 }

@@ -30,8 +30,12 @@ func (m *Manager) addReplica(id dfs.BlockID, r *record, s *storage) bool {
 	s.blocks++
 	m.total++
 	s.unschedule()
+	if r.flags&flagGroup != 0 {
+		m.countParity(r, s, 1)
+		m.stir(id)
+	}
 	if r.flags&flagSafe == 0 {
-		m.updateSafe(r, true)
+		m.updateSafe(id, r, true)
 	}
 	return true
 }
@@ -61,8 +65,12 @@ func (m *Manager) dropReplica(id dfs.BlockID, r *record, sl *slot) {
 	s.blocks--
 	m.total--
 	m.cleaned(s)
+	if r.flags&flagGroup != 0 {
+		m.countParity(r, s, -1)
+		m.stir(id)
+	}
 	if r.flags&flagSafe != 0 {
-		m.updateSafe(r, true)
+		m.updateSafe(id, r, true)
 	}
 }
 
@@ -96,7 +104,10 @@ func (m *Manager) addBad(id dfs.BlockID, r *record, b badReplica) {
 			}
 		}
 	}
-	m.updateSafe(r, r.flags&flagSafe != 0)
+	if r.flags&flagGroup != 0 {
+		m.stir(id)
+	}
+	m.updateSafe(id, r, r.flags&flagSafe != 0)
 }
 
 func (m *Manager) bad(id dfs.BlockID, s *storage) (badReplica, bool) {
@@ -108,9 +119,19 @@ func (m *Manager) bad(id dfs.BlockID, s *storage) (badReplica, bool) {
 	return badReplica{}, false
 }
 
-// updateSafe counts a block in or out; only complete ones count.
-func (m *Manager) updateSafe(r *record, complete bool) {
-	safe := complete && m.readable(r) >= m.cfg.MinReplication
+// updateSafe counts a block in or out; only complete ones of files count, those without a
+// replica too that can be made again from their group.
+func (m *Manager) updateSafe(id dfs.BlockID, r *record, complete bool) {
+	safe := complete && r.flags&flagAside == 0
+	if safe && r.flags&flagGroup == 0 {
+		safe = m.readable(r) >= m.cfg.MinReplication
+	} else if safe {
+		safe = m.readable(r) > 0 || m.reconstructable(id)
+	}
+	m.setSafe(r, safe)
+}
+
+func (m *Manager) setSafe(r *record, safe bool) {
 	if safe == (r.flags&flagSafe != 0) {
 		return
 	}
@@ -189,6 +210,7 @@ func (m *Manager) removeBlock(b dfs.Block) {
 		}
 		m.closeBuilding(b.ID, r)
 	}
+	m.forgetGrouped(b.ID, r)
 	m.endRepair(b.ID, r)
 	m.setLevel(b.ID, r, levelNone, false)
 	for r.slots[0] != 0 {
@@ -200,6 +222,19 @@ func (m *Manager) removeBlock(b dfs.Block) {
 		m.discard(s, b.ID, stamp, false)
 		m.dropReplica(b.ID, r, &r.slots[0])
 	}
-	m.updateSafe(r, false)
+	m.setSafe(r, false)
 	m.table.drop(b.ID)
+}
+
+// forgetGrouped ends what concerns a block that is removed as one of a group or a candidate.
+func (m *Manager) forgetGrouped(id dfs.BlockID, r *record) {
+	m.dropLeave(id)
+	for _, bit := range []uint32{flagWaiting, flagDegraded, flagLost, flagStuck} {
+		m.flag(r, bit, false)
+	}
+	m.land(id, r)
+	if r.flags&flagParity != 0 {
+		delete(m.duties, id)
+	}
+	r.flags &^= flagGroup // what is left of the group needs no second look for this
 }

@@ -169,6 +169,9 @@ func (m *Manager) reportOne(s *storage, b dfs.Block, state dfs.ReplicaState) {
 	}
 	r := m.table.make(b.ID)
 	m.catchUp(b.ID, r, f)
+	if f.Group != 0 {
+		m.setKind(b.ID, r, f)
+	}
 	if b.GenStamp == f.GenStamp && (state == dfs.ReplicaFinalized && b.Length == f.Length || state == dfs.ReplicaRBW || state == dfs.ReplicaRUR) {
 		if state == dfs.ReplicaFinalized {
 			m.goodReport(s, b, r)
@@ -196,7 +199,9 @@ func (m *Manager) goodReport(s *storage, b dfs.Block, r *record) {
 		m.addReplica(b.ID, r, s)
 		m.arrived(b.ID, r, s)
 		m.repaired(b.ID, r, s)
-		m.evaluate(b.ID)
+		if r.flags&flagGroup == 0 { // else it is looked at with its group
+			m.evaluate(b.ID)
+		}
 		return
 	}
 	m.mark(sl, s)
@@ -207,7 +212,7 @@ func (m *Manager) goodReport(s *storage, b dfs.Block, r *record) {
 	if bad, ok := m.bad(b.ID, s); ok && bad.stale && *sl&slotSent == 0 {
 		*sl &^= slotCorrupt // it was behind and has been replaced; one too many it may still be
 		m.dropBad(b.ID, r, s)
-		m.updateSafe(r, true)
+		m.updateSafe(b.ID, r, true)
 		m.evaluate(b.ID)
 	}
 }
@@ -241,6 +246,9 @@ func (m *Manager) badReport(s *storage, b dfs.Block, state dfs.ReplicaState, r *
 func (m *Manager) stranger(s *storage, b dfs.Block) {
 	if b.ID > m.src.LastBlock() || b.GenStamp > m.src.LastStamp() {
 		m.fromFuture(b)
+		return
+	}
+	if m.beingFolded(s, b.ID) {
 		return
 	}
 	if m.startup {

@@ -1,6 +1,7 @@
 package blockmanager
 
 import (
+	"fmt"
 	"time"
 
 	"redoubt/dfs"
@@ -33,6 +34,7 @@ func (m *Manager) Stats(now time.Time) Stats {
 			b.PendingRecovery++
 		}
 	}
+	st.Parity = m.parityStats()
 	b.Future, b.FutureBytes = m.future.replicas, m.future.bytes
 	return st
 }
@@ -70,4 +72,17 @@ func (m *Manager) addNode(st *Stats, n *node, now time.Time) {
 	st.Remaining += n.info.Remaining
 	st.PoolUsed += n.info.PoolUsed
 	st.Xceivers += int64(n.xceivers)
+}
+
+// parityStats tells what goes on about parity groups, and what they wait for.
+func (m *Manager) parityStats() ParityStats {
+	st := m.tally
+	service := m.inService()
+	if st.Candidates > 0 && service < 3 {
+		st.Waiting += st.Candidates
+		st.Why = fmt.Sprintf("%d blocks stay replicated: a parity group needs 3 datanodes in service, there are %d", st.Candidates, service)
+	} else if st.Waiting > 0 {
+		st.Why = fmt.Sprintf("%d blocks of parity groups wait for a datanode that is free of their group and has room, of %d in service", st.Waiting, service)
+	}
+	return st
 }

@@ -32,7 +32,20 @@ const (
 	flagRepair  uint32 = 1 << 6 // Manager.repairs has an entry
 	flagCorrupt uint32 = 1 << 7 // Manager.corrupt has an entry
 	flagLonely  uint32 = 1 << 8 // missing, and of replication 1
-	flagQueued  uint32 = 1 << 9 // and the bits above: in the ring of level 0, 1, ...
+	flagQueued  uint32 = 1 << 9 // and three bits above: in the ring of level 0, 1, ...
+
+	flagGroup    uint32 = 1 << 16 // of a parity group
+	flagAside    uint32 = 1 << 17 // of no file: a departed member or a parity
+	flagParity   uint32 = 1 << 18 // a parity
+	flagWaiting  uint32 = 1 << 19 // in a queue of candidates, or in a plan made of them
+	flagHosted   uint32 = 1 << 20 // Manager.flights has an entry
+	flagDegraded uint32 = 1 << 21 // no replica, but it can be made again
+	flagLost     uint32 = 1 << 22 // of a group, no replica, and it can't be made again
+	flagStuck    uint32 = 1 << 23 // there is no node that it could go to
+	flagStirred  uint32 = 1 << 24 // of a parity: in Manager.stirred
+	flagShort    uint32 = 1 << 25 // of a parity: in a node's list of groups with room
+
+	kindFlags = flagGroup | flagAside | flagParity
 )
 
 // extra holds further replicas of a record.

@@ -12,6 +12,7 @@ const (
 	evaluateBudget = 1024  // blocks evaluated
 	repairBudget   = 128   // queue entries looked at
 	expireBudget   = 256
+	groupEffort    = 64               // records that looking at a group counts as
 	rollInterval   = 10 * time.Minute // of what volumes have been promised
 )
 
@@ -26,6 +27,10 @@ func (m *Manager) Tick(now time.Time) (more bool) {
 	more = m.expireRepairs(now, expireBudget)
 	more = m.expireLate(now, expireBudget) || more
 	more = m.sweep() || more
+	more = m.settle(stirBudget) || more
+	more = m.strays(evaluateBudget/4) || more
+	more = m.expireFolds(now, expireBudget) || more
+	m.release(now)
 	if m.nextRoll.IsZero() || !now.Before(m.nextRoll) {
 		m.nextRoll = now.Add(rollInterval)
 		for _, n := range m.nodes {
@@ -106,6 +111,7 @@ func (m *Manager) sweep() bool {
 	span := m.span()
 	judging := m.toJudge > 0 && !m.startup
 	budget := sweepBudget
+	m.effort = 0
 	for (judging || m.dirty > 0) && budget > 0 {
 		if m.cursor >= span {
 			if m.cursor = 0; span == 0 {
@@ -120,7 +126,8 @@ func (m *Manager) sweep() bool {
 		}
 		id := dfs.FirstBlockID + dfs.BlockID(m.cursor)
 		m.cursor++
-		budget--
+		budget -= 1 + m.effort*groupEffort
+		m.effort = 0
 		changed := m.sweepRecord(id)
 		if judging {
 			budget -= sweepBudget/evaluateBudget - 1
