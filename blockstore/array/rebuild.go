@@ -1,0 +1,522 @@
+package array
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"sync"
+	"time"
+
+	"redoubt/vfs"
+)
+
+// saveEvery is after how many rebuilt bytes the progress is written into the superblocks.
+const saveEvery = 64 << 20
+
+// saveFiles is after how many rebuilt files it is.
+const saveFiles = 1000
+
+// rebuilder fills a member that has taken a place with what the others know of it.
+type rebuilder struct {
+	a      *Array
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	wanted bool // a member that fails is replaced by a spare; guarded by Array.mu
+
+	mu   sync.Mutex
+	at   Progress
+	idle chan struct{} // closed while no rebuild is under way
+	last error
+}
+
+func (b *rebuilder) init(a *Array) {
+	b.a = a
+	b.ctx, b.cancel = context.WithCancel(context.Background())
+	b.idle = make(chan struct{})
+	close(b.idle)
+}
+
+func (b *rebuilder) stop() {
+	b.a.mu.Lock()
+	b.cancel()
+	b.a.mu.Unlock()
+	b.wg.Wait()
+}
+
+func (b *rebuilder) progress() Progress {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.at
+}
+
+func (b *rebuilder) wait(ctx context.Context) error {
+	for {
+		b.mu.Lock()
+		idle := b.idle
+		b.mu.Unlock()
+		select {
+		case <-idle:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		b.mu.Lock()
+		same, err := idle == b.idle, b.last
+		b.mu.Unlock()
+		if same {
+			return err
+		}
+	}
+}
+
+// resume goes on with a rebuild that was under way at the last end, or puts a spare in
+// the place of a member that is missing.
+func (b *rebuilder) resume() {
+	b.a.mu.Lock()
+	b.wanted = true
+	b.a.mu.Unlock()
+	for _, m := range b.a.members() {
+		if m.is(Rebuilding) {
+			b.start(m)
+			return
+		}
+	}
+	b.takeSpare()
+}
+
+// takeSpare puts a spare in the place of the failed member, if there is one of each.
+func (b *rebuilder) takeSpare() {
+	a := b.a
+	for {
+		var failed *member
+		for _, m := range a.members() {
+			if m.is(Failed) {
+				failed = m
+			}
+		}
+		if failed == nil || a.count(Active) < a.geo.Members()-1 || b.ctx.Err() != nil {
+			return
+		}
+		a.mu.Lock()
+		if len(a.spares) == 0 || a.closed {
+			a.mu.Unlock()
+			return
+		}
+		spare := a.spares[0]
+		a.spares = a.spares[1:]
+		a.mu.Unlock()
+		err := a.join(failed, spare.Member, spare.fs)
+		if err == nil {
+			return
+		}
+		a.event(Event{Kind: SpareRefused, Dir: spare.Dir, Err: err})
+	}
+}
+
+// spareDue is called when a member has failed.
+func (b *rebuilder) spareDue() {
+	b.a.mu.Lock()
+	due := b.wanted && len(b.a.spares) > 0 && b.ctx.Err() == nil
+	if due {
+		b.wg.Add(1)
+	}
+	b.a.mu.Unlock()
+	if due {
+		go func() {
+			defer b.wg.Done()
+			b.takeSpare()
+		}()
+	}
+}
+
+// ReplaceWith is Replace by a directory on a file system of its own.
+func (a *Array) ReplaceWith(old string, next Member) error {
+	next.Dir = path.Clean(next.Dir)
+	f := a.cfg.fsOf(next)
+	if next.Dir == "." || f == nil {
+		return fmt.Errorf("array: no directory, or no file system for %q", next.Dir)
+	}
+	var place *member
+	for _, m := range a.members() {
+		if m.dir == path.Clean(old) || m.dir == old {
+			place = m
+		} else if m.fs == f && nested(m.dir, next.Dir) != apart {
+			return fmt.Errorf("array: %s is, or lies in, or holds the member %s", next.Dir, m.dir)
+		}
+	}
+	if place == nil {
+		return fmt.Errorf("array: %s is no member of this array", old)
+	}
+	if place.fs == f && nested(place.dir, next.Dir) == oneInside {
+		return fmt.Errorf("array: %s and %s lie in one another", place.dir, next.Dir)
+	}
+	for _, m := range a.members() {
+		if m != place && !m.is(Active) {
+			return fmt.Errorf("array: %s can't be replaced while %s is %v", old, m.dir, State(m.state.Load()))
+		}
+	}
+	return a.join(place, next, f)
+}
+
+// join gives a member's place to another directory. The old one, if it still worked, is
+// out of the array from then on.
+func (a *Array) join(old *member, next Member, f vfs.FS) error {
+	x := look(f, next, false)
+	switch {
+	case x.err != nil:
+		return fmt.Errorf("array: %s: %w", next.Dir, x.err)
+	case x.super != nil:
+		return fmt.Errorf("array: %s belongs to array %v already; empty it first", next.Dir, x.super.array)
+	}
+	m := &member{place: old.place, dir: next.Dir, fs: f}
+	rand.Read(m.id[:])
+	m.state.Store(uint32(Rebuilding))
+	err := m.prepare()
+	if err == nil {
+		err = a.fits(m)
+	}
+	if err == nil {
+		err = a.seatNew(old, m)
+	}
+	if err != nil {
+		m.close()
+		return fmt.Errorf("array: %s can't take the place of %s: %w", next.Dir, old.dir, err)
+	}
+	a.rebuild.start(m)
+	return nil
+}
+
+// fits refuses a directory that is smaller than what the members are charged for.
+func (a *Array) fits(m *member) error {
+	u, err := m.fs.Usage(m.dir)
+	if err != nil {
+		return err
+	}
+	most := a.memberBytes(nil)
+	if u.Free < most {
+		return fmt.Errorf("it is too small: %d bytes free, a member holds %d", u.Free, most)
+	}
+	return nil
+}
+
+// memberBytes is what a member holds of all files, about; each, if set, is told each id.
+func (a *Array) memberBytes(each func(id uint64)) (bytes int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for id, n := range a.tree.files {
+		size := n.size.Load()
+		bytes += size / a.geo.StripeBytes() * unitStride(a.geo.Unit)
+		if rest := a.unitLen(-1, size%a.geo.StripeBytes()); rest > 0 {
+			bytes += unitHeader + rest
+		}
+		if each != nil {
+			each(id)
+		}
+	}
+	return bytes
+}
+
+// seatNew makes a member part of the array. The new member gets its log and superblock
+// first; it counts when one of the others has its name.
+func (a *Array) seatNew(old, m *member) error {
+	a.change.Lock()
+	defer a.change.Unlock()
+	if err := a.settle(); err != nil {
+		return err
+	}
+	before := a.set.Load()
+	if (*before)[m.place] != old {
+		return errors.New("its place was taken meanwhile")
+	}
+	set := slices.Clone(*before)
+	set[m.place] = m
+	a.mu.Lock()
+	m.first.Store(a.tree.nextID)
+	a.set.Store(&set)
+	a.mu.Unlock()
+	undo := func(err error) error {
+		a.set.Store(before)
+		a.newLog = true
+		return err
+	}
+	if err := a.checkpoint(); err != nil {
+		return undo(err)
+	}
+	a.events++
+	if err := writeSuper(m.fs, m.dir, a.superOf(m, a.table(set))); err != nil {
+		return undo(err)
+	}
+	if m.is(Failed) {
+		return undo(m.cause())
+	}
+	if err := a.publishSupers(a.events); err != nil {
+		return err
+	}
+	if err := a.settle(); err != nil {
+		return err
+	}
+	old.close()
+	return nil
+}
+
+// start begins or goes on with filling a member.
+func (b *rebuilder) start(m *member) {
+	b.a.mu.Lock()
+	defer b.a.mu.Unlock()
+	if b.ctx.Err() != nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.at = Progress{Dir: m.dir, Place: m.place, Started: time.Now()}
+	idle := make(chan struct{})
+	b.idle = idle
+	b.wg.Add(1)
+	go func() {
+		defer b.wg.Done()
+		b.a.event(Event{Kind: RebuildStarted, Dir: m.dir})
+		err := b.run(m)
+		b.mu.Lock()
+		b.last, b.at.Err = err, err
+		if err == nil {
+			b.at = Progress{}
+		}
+		b.mu.Unlock()
+		if err == nil {
+			b.a.event(Event{Kind: RebuildFinished, Dir: m.dir})
+		} else if b.ctx.Err() == nil {
+			b.a.event(Event{Kind: RebuildStopped, Dir: m.dir, Err: err})
+			b.takeSpare()
+		}
+		close(idle)
+	}()
+}
+
+// run rebuilds file after file, in the order of their ids.
+func (b *rebuilder) run(m *member) error {
+	a := b.a
+	var ids []uint64
+	total := a.memberBytes(func(id uint64) {
+		if id < m.first.Load() && id > m.done.Load() {
+			ids = append(ids, id)
+		}
+	})
+	slices.Sort(ids)
+	b.mu.Lock()
+	b.at.TotalFiles, b.at.TotalBytes = len(ids), total
+	b.mu.Unlock()
+	saved, files := int64(0), 0
+	for _, id := range ids {
+		if err := a.rebuildFile(b, m, id); err != nil {
+			return err
+		}
+		m.done.Store(id)
+		b.mu.Lock()
+		b.at.Files++
+		now := b.at.Bytes
+		b.mu.Unlock()
+		if files++; now-saved >= saveEvery || files >= saveFiles {
+			saved, files = now, 0
+			a.change.Lock()
+			err := a.publishSupers(a.events)
+			a.change.Unlock()
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return a.finish(m)
+}
+
+// finish makes a filled member a full one.
+func (a *Array) finish(m *member) error {
+	a.change.Lock()
+	defer a.change.Unlock()
+	if err := a.settle(); err != nil {
+		return err
+	}
+	if !m.state.CompareAndSwap(uint32(Rebuilding), uint32(Active)) {
+		return m.cause()
+	}
+	if err := a.publishSupers(a.events + 1); err != nil {
+		return err
+	}
+	return a.settle()
+}
+
+// rebuildFile writes a member's units of one file. What is not in the log when it begins
+// was perhaps written before the member joined; what is written later goes to the member
+// too. So the file is synced before and after: then all that the log says of it is there.
+func (a *Array) rebuildFile(b *rebuilder, m *member, id uint64) error {
+	n, w := a.hold(id)
+	if n == nil {
+		return nil // removed meanwhile
+	}
+	defer a.release(n, w)
+	a.settleFile(n, w)
+	damaged := false
+	for stripe := int64(0); ; stripe += int64(a.rows) {
+		if err := b.ctx.Err(); err != nil {
+			return err
+		}
+		if a.count(Active) < a.geo.Members()-1 {
+			return a.lost()
+		}
+		count, more, bad, err := a.rebuildRows(n, w, m, stripe)
+		if err != nil {
+			return err
+		}
+		damaged = damaged || bad
+		b.mu.Lock()
+		b.at.Bytes += count
+		spent, done := time.Since(b.at.Started), b.at.Bytes
+		b.mu.Unlock()
+		if !more {
+			break
+		}
+		if err := b.pace(spent, done); err != nil {
+			return err
+		}
+	}
+	if damaged {
+		a.event(Event{Kind: StripeDamaged, Dir: m.dir, File: a.nameOf(n), Err: errUnits})
+	}
+	a.settleFile(n, w)
+	w.io.Lock()
+	defer w.io.Unlock()
+	if err := w.syncColumn(n, m); err != nil {
+		if err := a.fail(m, err); err != nil {
+			return err
+		}
+		return m.cause()
+	}
+	return nil
+}
+
+// settleFile makes what is not in the log durable. If that fails the file's writer will
+// hear of it, and the log says what the file is.
+func (a *Array) settleFile(n *node, w *work) {
+	w.io.Lock()
+	due := w.err == nil && (w.changed || w.dirty || n.size.Load() != n.logged)
+	w.io.Unlock()
+	if due {
+		_ = a.sync(n, w)
+	}
+}
+
+// pace keeps to the rate that the configuration allows.
+func (b *rebuilder) pace(spent time.Duration, done int64) error {
+	rate := b.a.cfg.RebuildRate
+	if rate <= 0 {
+		return nil
+	}
+	due := time.Duration(float64(done) / float64(rate) * float64(time.Second))
+	if due <= spent {
+		return nil
+	}
+	t := time.NewTimer(due - spent)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-b.ctx.Done():
+		return b.ctx.Err()
+	}
+}
+
+// rebuildRows writes a member's units of one group of stripes. more says that there is
+// another group, damaged that some stripe has lost more than this unit.
+func (a *Array) rebuildRows(n *node, w *work, m *member, first int64) (written int64, more, damaged bool, err error) {
+	w.io.Lock()
+	defer w.io.Unlock()
+	v, need := a.onDisk(n, w)
+	g := a.newGroup(first)
+	defer a.freeGroup(g)
+	var infos [maxRows]rowInfo
+	a.readUnits(n, w, g, 0, a.rows, v.over, func(r, _ int) bool { return need(first+int64(r)) > 0 }, &infos)
+	var rows [maxRows]bool
+	for r := range a.rows {
+		length := need(first + int64(r))
+		if length == 0 {
+			continue
+		}
+		a.judge(g, n.id, r, &infos[r])
+		if _, err := a.reconstruct(g, n.id, r, &infos[r], length); err != nil {
+			damaged = true
+			a.damaged.Add(1)
+			continue
+		}
+		g.fill[r], rows[r] = infos[r].fill, true
+		written += int64(a.stored(g, n.id, r, m.place))
+	}
+	if err := a.writeColumn(n, w, g, &rows, v.over, m); err != nil {
+		if err := a.fail(m, err); err != nil {
+			return written, false, damaged, err
+		}
+	}
+	if m.is(Failed) {
+		return written, false, damaged, fmt.Errorf("array: %s failed: %w", m.dir, m.cause())
+	}
+	return written, (first+int64(a.rows))*a.geo.StripeBytes() < v.size, damaged, nil
+}
+
+// onDisk gives what of a file is on the members: where its stripes are, and how many
+// bytes of each are surely there. Stripes that are changed in memory only count as the
+// log has them. io is held.
+func (a *Array) onDisk(n *node, w *work) (v view, need func(stripe int64) int64) {
+	w.flights.Wait()
+	sb := a.geo.StripeBytes()
+	v = view{over: w.over, size: n.size.Load()}
+	if a.ready(w) != nil {
+		v = view{over: n.over, size: n.logged} // nothing more will come of what its writer did
+	}
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	inMemory := map[int64]bool{}
+	for first, g := range w.groups {
+		for r := range a.rows {
+			if g.dirty[r] {
+				inMemory[first+int64(r)] = true
+			}
+		}
+	}
+	small := w.small != nil && w.dirty
+	logged := n.logged
+	return v, func(stripe int64) int64 {
+		length := v.need(a, stripe)
+		if small || inMemory[stripe] {
+			length = min(length, max(0, min(sb, logged-stripe*sb)))
+		}
+		return length
+	}
+}
+
+// hold keeps a file and its work, by id; nil if there is none.
+func (a *Array) hold(id uint64) (*node, *work) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	n := a.tree.files[id]
+	if n == nil {
+		return nil, nil
+	}
+	if n.work == nil {
+		n.work = newWork(a, n)
+	}
+	n.refs++
+	return n, n.work
+}
+
+// nameOf finds a name of a file, for messages.
+func (a *Array) nameOf(n *node) (name string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.tree.walk(a.tree.root, "", func(full string, e *dirent) {
+		if e.file == n && (name == "" || full < name) {
+			name = full
+		}
+	})
+	return name
+}
