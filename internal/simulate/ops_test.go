@@ -33,7 +33,7 @@ func (s *session) refuse(what string, err error) bool {
 // must is for setups.
 func (s *session) must(err error) {
 	if err != nil {
-		s.t.Fatalf("setup: %v", err)
+		s.fail(fmt.Errorf("setup: %w", err))
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,6 +20,7 @@ import (
 
 	"redoubt/client"
 	"redoubt/dfs"
+	"redoubt/namenode"
 )
 
 var (
@@ -39,6 +41,9 @@ type script struct {
 	// settled says what is still to be done, "" when the cluster is as it should be.
 	settled func(s *session) string
 	victims []string // nil: the client, the name node and all datanodes
+	// double says that the script itself takes a datanode down, so that with another one dead
+	// not everything can be read at once, but all must be there when that one is back.
+	double bool
 }
 
 // fate is a kill to try.
@@ -77,7 +82,9 @@ type session struct {
 	work    sync.WaitGroup // of what a kill started
 	struck  bool
 	killed  *Party
-	back    bool // the victim has been started again
+	hosts   atomic.Pointer[string] // the name node's exclude file
+	wiped   map[*Party]bool        // dead ones whose disks are lost
+	double  bool                   // of the script
 }
 
 func (s *session) fail(err error) {
@@ -93,12 +100,20 @@ func play(t *testing.T, sc *script, f fate) (s *session, events int) {
 		defer cancel()
 		cfg := sc.cfg
 		cfg.Seed = f.seed
+		s = &session{o: NewOracle(), double: sc.double, wiped: map[*Party]bool{}, rng: rand.New(rand.NewPCG(f.seed, 3)), fate: f, began: time.Now()}
+		s.exclude("")
+		cfg.NameNode = func(nn *namenode.Config) {
+			nn.Hosts = namenode.HostsConfig{Exclude: "exclude", ReadFile: func(string) ([]byte, error) { return []byte(*s.hosts.Load()), nil }}
+			if sc.cfg.NameNode != nil {
+				sc.cfg.NameNode(nn)
+			}
+		}
 		if *only != "" {
 			cfg.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 		}
 		c, err := Start(ctx, cfg)
 		require.NoError(t, err)
-		s = &session{t: t, ctx: ctx, c: c, o: NewOracle(), rng: rand.New(rand.NewPCG(f.seed, 3)), fate: f, host: c.Net.Host("10.0.1.1"), began: time.Now()}
+		s.t, s.ctx, s.c, s.host = t, ctx, c, c.Net.Host("10.0.1.1")
 		s.cl, err = c.Client(s.host)
 		require.NoError(t, err)
 		if sc.setup != nil {
@@ -129,28 +144,39 @@ func (s *session) kill() {
 	if s.fate.victim == "client" {
 		s.host.Kill(how)
 	} else {
-		s.killed = s.c.party(s.fate.victim)
-		s.c.Kill(s.killed, how)
+		p := s.c.party(s.fate.victim)
+		if !p.Alive() {
+			return
+		}
+		s.killed = p
+		s.c.Kill(p, how)
 	}
 	s.work.Go(func() {
 		if s.killed == s.c.Name { // nothing works without it
 			time.Sleep(time.Duration(s.fate.seed%7) * 300 * time.Millisecond)
-			s.restart()
+			s.restart(s.killed)
 		}
-		s.readAll("10.0.1.2", "right after the kill")
+		if !s.double || s.killed == nil || s.killed == s.c.Name {
+			s.readAll("10.0.1.2", "right after the kill")
+		}
 		if s.killed != nil && s.killed != s.c.Name && s.fate.seed%2 == 0 {
 			time.Sleep(time.Duration(s.fate.seed%5) * 10 * time.Second)
-			s.restart()
+			s.restart(s.killed)
 		}
 	})
 }
 
-func (s *session) restart() {
-	choice := s.fate.seed / 2 % 16
-	if err := s.c.Restart(s.ctx, s.killed, choice); err != nil {
-		s.fail(fmt.Errorf("restart of %s: %w", s.killed.Name, err))
+// restart starts a dead party, on its old disk or, if that is lost, on an empty one.
+func (s *session) restart(p *Party) {
+	var err error
+	if s.wiped[p] {
+		err = s.c.Replace(p)
+	} else {
+		err = s.c.Restart(s.ctx, p, s.fate.seed/2%16)
 	}
-	s.back = true
+	if err != nil {
+		s.fail(fmt.Errorf("restart of %s: %w", p.Name, err))
+	}
 }
 
 // readAll reads every path and judges it. Virtual time may pass as retries need it.
@@ -204,9 +230,13 @@ func read(ctx context.Context, cl *client.Client, path string) ([]byte, error) {
 
 // finish reads all, brings the victim back, waits for calm, and judges everything.
 func (s *session) finish(sc *script) {
-	if s.struck && s.killed != nil && !s.back {
-		s.readAll("10.0.1.3", "with "+s.killed.Name+" still down")
-		s.restart()
+	if p := s.killed; p != nil && !p.Alive() && !sc.double {
+		s.readAll("10.0.1.3", "with "+p.Name+" still down")
+	}
+	for _, p := range s.c.Data {
+		if !p.Alive() {
+			s.restart(p)
+		}
 	}
 	cl, err := s.c.Client(s.c.Net.Host("10.0.1.4"))
 	if err != nil {
@@ -281,7 +311,7 @@ func (s *session) unrest() string {
 	}
 	b := nn.Blocks()
 	n, k := b.Nodes, b.Blocks
-	if n.Live != len(s.c.Data) || n.ReportsPending > 0 || n.PendingTransfers > 0 ||
+	if n.Live != s.c.alive() || n.ReportsPending > 0 || n.PendingTransfers > 0 ||
 		k.LowRedundancy+k.Missing+k.Corrupt+k.Excess+k.PendingRepair+k.PendingDeletion+k.PendingRecovery+k.Building+k.Future > 0 {
 		return fmt.Sprintf("%+v %+v", n, k)
 	}
@@ -372,6 +402,16 @@ func readFrom(ctx context.Context, cl *client.Client, path string, off int64, wa
 		return err
 	}
 	return Exactly(want).holds(got)
+}
+
+// alive counts the datanodes that run.
+func (c *Cluster) alive() (n int) {
+	for _, p := range c.Data {
+		if p.Alive() {
+			n++
+		}
+	}
+	return n
 }
 
 // party finds a party by name.
@@ -467,6 +507,9 @@ func (sum *tally) print(t *testing.T, name string) {
 		t.Log(text)
 	}
 }
+
+// exclude writes the name node's list of datanodes that are to be drained.
+func (s *session) exclude(hosts string) { s.hosts.Store(&hosts) }
 
 // sleep lets virtual time pass.
 func (s *session) sleep(d time.Duration) { time.Sleep(d) }
