@@ -3,7 +3,6 @@ package blockstore
 import (
 	"context"
 	"crypto/md5"
-	"encoding/binary"
 	"errors"
 	"io"
 	"slices"
@@ -35,37 +34,26 @@ func (s *Store) MD5(ctx context.Context, b dfs.Block, length int64) (BlockChecks
 // the bytes themselves, or into one CRC for every stripe bytes if stripe > 0, which
 // must then be a multiple of the chunk size.
 func (s *Store) CompositeCRC(ctx context.Context, b dfs.Block, length, stripe int64) (BlockChecksum, error) {
-	var out []byte
-	var acc, at int64 // the CRC so far (of the stripe), and the bytes that went in
-	var crc uint32
-	var whole *raid.Joiner
+	var stripes *raid.Stripes
+	var at int64
 	bad := false
-	c, length, err := s.eachSum(ctx, b, length, func(r *Reader, sums []byte) {
-		if whole == nil {
-			whole = r.sum.polynomial().NewJoiner(r.sum.chunk)
+	c, _, err := s.eachSum(ctx, b, length, func(r *Reader, sums []byte) {
+		if stripes == nil {
+			stripes = r.sum.polynomial().NewStripes(r.sum.chunk, stripe)
 			bad = stripe > 0 && stripe%r.sum.chunk != 0
 		}
-		for ; len(sums) > 0 && !bad; sums = sums[sumSize:] {
-			n := min(r.sum.chunk, r.end-at)
-			if next := binary.BigEndian.Uint32(sums); n == r.sum.chunk {
-				crc = whole.Join(crc, next)
-			} else {
-				crc = r.sum.polynomial().Join(crc, next, n)
-			}
-			at, acc = at+n, acc+n
-			if stripe > 0 && acc == stripe {
-				out = binary.BigEndian.AppendUint32(out, crc)
-				crc, acc = 0, 0
-			}
+		if n := min(int64(len(sums))/sumSize*r.sum.chunk, r.end-at); !bad {
+			stripes.Add(sums, n)
+			at += n
 		}
 	})
 	if err == nil && bad {
 		err = dfs.Errorf(dfs.IllegalArgument, "stripe length %d is no multiple of %d bytes per checksum", stripe, c.BytesPerChecksum)
 	}
-	if acc > 0 || stripe <= 0 || length == 0 {
-		out = binary.BigEndian.AppendUint32(out, crc)
+	if stripes == nil { // no bytes
+		stripes = raid.CRC32C.NewStripes(dfs.BytesPerChecksum, stripe)
 	}
-	c.Sum = out
+	c.Sum = stripes.Sum()
 	return c, err
 }
 

@@ -21,6 +21,9 @@ func (dn *DataNode) execute(s *session, c control.Command) {
 		work = func() { dn.invalidate(c.Blocks) }
 	case control.CmdRecover:
 		work = func() { dn.recoverBlock(s, c) }
+	case control.CmdFold, control.CmdScrubGroup:
+		dn.enqueue(s, c)
+		return
 	case control.CmdBandwidth:
 		dn.balance.Store(c.Value)
 		return
@@ -33,11 +36,7 @@ func (dn *DataNode) execute(s *session, c control.Command) {
 		}
 		return
 	}
-	dn.state.mu.Lock()
-	defer dn.state.mu.Unlock()
-	if !dn.state.closed {
-		dn.goRun(work)
-	}
+	dn.background(work)
 }
 
 // invalidate removes replicas that the name node no longer wants.

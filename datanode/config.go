@@ -76,6 +76,8 @@ type Limits struct {
 	ScrubBandwidth    int64         // bytes/s of reading everything; 1 MiB, negative: no scrub
 	ScrubPeriod       time.Duration // between a scrub and the next; 3 weeks
 	ReportReplicas    int           // replicas in one part of a full report; 200,000
+	GroupBandwidth    int64         // bytes/s read for folds and rebuilds of parity groups; 0 unlimited
+	DegradedStreams   int           // reads of blocks made from their parity group at a time; 16
 }
 
 func (c *Config) applyDefaults() {
@@ -92,6 +94,7 @@ func (c *Config) applyDefaults() {
 	def(&c.Limits.ScrubBandwidth, 1<<20)
 	def(&c.Limits.ScrubPeriod, 21*24*time.Hour)
 	def(&c.Limits.ReportReplicas, 200_000)
+	def(&c.Limits.DegradedStreams, 16)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -172,7 +175,8 @@ func (c *Config) Validate() error {
 			bad("%s timeout is negative: %v", name, d)
 		}
 	}
-	if l := c.Limits; l.Streams < 0 || l.TransferBandwidth < 0 || l.BalanceBandwidth < 0 || l.ScrubPeriod < 0 || l.ReportReplicas < 0 {
+	if l := c.Limits; l.Streams < 0 || l.TransferBandwidth < 0 || l.BalanceBandwidth < 0 || l.ScrubPeriod < 0 || l.ReportReplicas < 0 ||
+		l.GroupBandwidth < 0 || l.DegradedStreams < 0 {
 		bad("a limit is negative: %+v", l)
 	}
 	if c.Reserved < 0 {

@@ -37,12 +37,18 @@ type DataNode struct {
 	isReady  sync.Once
 	done     chan struct{}
 	streams  atomic.Int64
-	copies   *throttle
-	balance  atomic.Int64
 	sessions []*session
 	arrays   arrays
+	rates
 
-	state *state
+	groups *groups
+	state  *state
+}
+
+// rates are how fast background work may go.
+type rates struct {
+	copies  *throttle
+	balance atomic.Int64
 }
 
 // state is what exists once a name node has said which cluster this is, and the
@@ -71,7 +77,7 @@ func Start(ctx context.Context, cfg Config) (*DataNode, error) {
 	cfg.applyDefaults()
 	dn := &DataNode{
 		cfg: cfg, started: time.Now(), ready: make(chan struct{}), done: make(chan struct{}),
-		copies: newThrottle(cfg.Limits.TransferBandwidth),
+		rates: rates{copies: newThrottle(cfg.Limits.TransferBandwidth)}, groups: newGroups(cfg.Limits),
 		state: &state{
 			opened: make(chan struct{}), conns: map[net.Conn]struct{}{},
 			recovering: map[dfs.BlockID]dfs.GenStamp{}, verifying: map[dfs.BlockID]bool{},
@@ -207,6 +213,17 @@ func (dn *DataNode) goRun(fn func()) {
 		defer dn.wg.Done()
 		fn()
 	}()
+}
+
+// background runs fn as goRun does unless Close has begun.
+func (dn *DataNode) background(fn func()) bool {
+	dn.state.mu.Lock()
+	defer dn.state.mu.Unlock()
+	if dn.state.closed {
+		return false
+	}
+	dn.goRun(fn)
+	return true
 }
 
 // stop ends all goroutines and closes the store.

@@ -47,6 +47,10 @@ func newMetrics(dn *DataNode, reg prometheus.Registerer) (*metrics, error) {
 	m.collectors = append(m.collectors, m.ops, m.failures,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "redoubt", Subsystem: "datanode", Name: "streams", Help: "Open data transfer connections."},
 			func() float64 { return float64(dn.streams.Load()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "redoubt", Subsystem: "datanode", Name: "parity_work", Help: "Folds, rebuilds and group scrubs that wait or are being done."},
+			func() float64 { return float64(dn.groups.waiting()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "redoubt", Subsystem: "datanode", Name: "degraded_streams", Help: "Blocks being made from their parity group for readers."},
+			func() float64 { return float64(len(dn.groups.slots)) }),
 		&volumeCollector{dn}, newArrayCollector(dn))
 	m.arrayEvents = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "redoubt", Subsystem: "datanode", Name: "array_events_total", Help: "What happened to members of RAID-5 volumes.",
@@ -67,6 +71,7 @@ func newMetrics(dn *DataNode, reg prometheus.Registerer) (*metrics, error) {
 	m.recoveryFailures = counter("block_recovery_failures_total", "Block recoveries that failed.")
 	m.scrubbed = counter("scrubbed_bytes_total", "Bytes read to look for damage.")
 	m.commands = counter("commands_total", "Commands of name nodes.")
+	dn.groups.metrics.make(counter)
 	for _, c := range m.collectors {
 		if err := reg.Register(c); err != nil {
 			m.unregister()

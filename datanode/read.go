@@ -28,6 +28,9 @@ var (
 
 // serveRead answers READ_BLOCK. A client that hangs up in the middle is nothing special.
 func (dn *DataNode) serveRead(c *datatransfer.Conn, q *datatransfer.ReadRequest) (again bool, err error) {
+	if q.Client != foldClient {
+		dn.groups.clientMoved(time.Now())
+	}
 	r, err := dn.openRead(q)
 	if err != nil {
 		return true, dn.refuse(c, err)
@@ -43,7 +46,7 @@ func (dn *DataNode) serveRead(c *datatransfer.Conn, q *datatransfer.ReadRequest)
 	if err != nil {
 		return false, err
 	}
-	out := sender{dn: dn, c: c}
+	out := sender{dn: dn, c: c, client: q.Client != foldClient}
 	n, err := out.send(head, r, told)
 	dn.metrics.readBytes.Add(float64(n))
 	if err != nil && !out.begun {
@@ -66,8 +69,8 @@ func (dn *DataNode) serveRead(c *datatransfer.Conn, q *datatransfer.ReadRequest)
 }
 
 // openRead opens the replica for the asked-for range, waiting a little for bytes that a
-// writer is about to bring.
-func (dn *DataNode) openRead(q *datatransfer.ReadRequest) (*blockstore.Reader, error) {
+// writer is about to bring. A block that is not here may be made from its parity group.
+func (dn *DataNode) openRead(q *datatransfer.ReadRequest) (blockSource, error) {
 	if err := dn.checkPool(q.Block); err != nil {
 		return nil, err
 	}
@@ -76,22 +79,50 @@ func (dn *DataNode) openRead(q *datatransfer.ReadRequest) (*blockstore.Reader, e
 	}
 	ctx, cancel := context.WithTimeout(dn.ctx, dn.cfg.Timeouts.Visible)
 	defer cancel()
-	return dn.state.store.OpenReader(ctx, blockstore.ReadOptions{
+	r, err := dn.state.store.OpenReader(ctx, blockstore.ReadOptions{
 		Block: q.Block.Block, Offset: q.Offset, Length: q.Length, Verify: q.NoChecksums,
 	})
+	if err == nil {
+		return r, nil
+	}
+	if !dn.mayMake(q.Block.Block, q.Client, err) {
+		return nil, err
+	}
+	ctx, cancel = context.WithTimeout(dn.ctx, degradedWait)
+	defer cancel()
+	d, derr := dn.openDegraded(ctx, q.Block.Block, q.Offset, q.Length, false)
+	if derr != nil {
+		return nil, derr
+	}
+	return d, nil
+}
+
+// degradedWait is how long a reader waits for the name node's word on a block and for a
+// slot to have it made in; clients give up after a minute.
+const degradedWait = 30 * time.Second
+
+// mayMake says whether a block that can't be opened is worth asking the name node about: it
+// is not here, and its reader is not one that makes another block from it.
+func (dn *DataNode) mayMake(b dfs.Block, client string, err error) bool {
+	if client == foldClient || client == readClient || !dfs.Is(err, dfs.ReplicaNotFound) {
+		return false
+	}
+	x, ok := dn.state.store.Get(b.ID)
+	return !ok || x.State == dfs.ReplicaTemporary
 }
 
 // sender sends a replica's bytes as packets, many with one write.
 type sender struct {
-	dn    *DataNode
-	c     *datatransfer.Conn
-	limit *throttle // nil: as fast as it goes
-	begun bool      // something is on the wire
+	dn     *DataNode
+	c      *datatransfer.Conn
+	limit  *throttle // nil: as fast as it goes
+	begun  bool      // something is on the wire
+	client bool      // a client waits for it
 }
 
 // send sends head, everything that r gives, and the empty last packet. It counts the data
 // bytes.
-func (s *sender) send(head []byte, r *blockstore.Reader, sum datatransfer.Checksum) (sent int64, err error) {
+func (s *sender) send(head []byte, r blockSource, sum datatransfer.Checksum) (sent int64, err error) {
 	pool := &sendPool
 	if r.End()-r.Start() <= smallBuffer/2 {
 		pool = &smallPool
@@ -123,7 +154,11 @@ func (s *sender) flush(b []byte) error {
 		return err
 	}
 	s.begun = true
-	if err := s.c.Net.SetWriteDeadline(time.Now().Add(s.dn.cfg.Timeouts.Write)); err != nil {
+	now := time.Now()
+	if s.client {
+		s.dn.groups.clientMoved(now)
+	}
+	if err := s.c.Net.SetWriteDeadline(now.Add(s.dn.cfg.Timeouts.Write)); err != nil {
 		return err
 	}
 	_, err := s.c.Write(b)
@@ -131,7 +166,7 @@ func (s *sender) flush(b []byte) error {
 }
 
 // appendFrom appends one packet with the next n bytes of r and moves h behind it.
-func appendFrom(buf []byte, r *blockstore.Reader, h *datatransfer.Header, n int64, sum datatransfer.Checksum) ([]byte, error) {
+func appendFrom(buf []byte, r blockSource, h *datatransfer.Header, n int64, sum datatransfer.Checksum) ([]byte, error) {
 	h.Length = int32(n)
 	// The store reads whole chunks, so room for one more than the packet's data is needed.
 	if need := len(buf) + frameSpace + sum.Size(int(n)) + int(n) + int(sum.BytesPer); cap(buf) < need {
@@ -195,6 +230,15 @@ func (dn *DataNode) serveChecksum(c *datatransfer.Conn, q *datatransfer.Checksum
 		sum, err = dn.state.store.CompositeCRC(dn.ctx, q.Block.Block, length, q.StripeLength)
 	} else {
 		sum, err = dn.state.store.MD5(dn.ctx, q.Block.Block, length)
+	}
+	if err != nil && dn.mayMake(q.Block.Block, "", err) {
+		ctx, cancel := context.WithTimeout(dn.ctx, degradedWait)
+		defer cancel()
+		made, derr := dn.degradedChecksum(ctx, q)
+		if derr != nil {
+			return false, derr
+		}
+		return true, dn.answer(c, &datatransfer.Response{Checksum: made})
 	}
 	if err != nil {
 		return false, err

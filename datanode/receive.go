@@ -175,6 +175,9 @@ func (s *stream) take(batch []datatransfer.Packet) (last bool, err error) {
 			break
 		}
 	}
+	if !s.copy {
+		s.dn.groups.clientMoved(time.Now())
+	}
 	s.forward(batch[:good])
 	end := s.w.Block().Length
 	sync := false

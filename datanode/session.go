@@ -27,6 +27,7 @@ type session struct {
 	full       bool // a full report is due
 	events     []control.ReplicaEvent
 	bad        []dfs.BadBlock
+	folds      []*control.FoldDoneRequest
 	heartbeat  time.Duration
 	interval   time.Duration // of full reports
 }
@@ -209,6 +210,16 @@ func (s *session) addEvent(e control.ReplicaEvent) {
 	kick(s.wake)
 }
 
+// addFold tells the name node of a fold's end, after all that is told already.
+func (s *session) addFold(f *control.FoldDoneRequest) {
+	s.mu.Lock()
+	if len(s.folds) < maxQueued {
+		s.folds = append(s.folds, f)
+	}
+	s.mu.Unlock()
+	kick(s.wake)
+}
+
 func (s *session) addBad(b dfs.BadBlock) {
 	s.mu.Lock()
 	if len(s.bad) < maxQueued {
@@ -278,13 +289,15 @@ func (s *session) reportOnce(ctx context.Context, next *time.Timer) (more bool, 
 		err = s.nn.Incremental(ctx, &control.IncrementalRequest{UUID: uuid, PoolID: pool, Events: events})
 	case len(bad) > 0:
 		for i := range bad {
-			bad[i].Nodes = []dfs.DatanodeID{s.dn.ID()}
+			if len(bad[i].Nodes) == 0 {
+				bad[i].Nodes = []dfs.DatanodeID{s.dn.ID()}
+			}
 		}
 		if err = s.nn.BadBlocks(ctx, &control.BadBlocksRequest{Reporter: uuid, Blocks: bad}); err == nil {
 			bad = nil
 		}
 	default:
-		return false, nil
+		return s.tellFold(ctx)
 	}
 	s.mu.Lock()
 	if err != nil {
@@ -294,6 +307,32 @@ func (s *session) reportOnce(ctx context.Context, next *time.Timer) (more bool, 
 	s.bad = append(bad, s.bad...)
 	s.mu.Unlock()
 	return true, err
+}
+
+// tellFold tells of the fold that ended first. One that the name node doesn't want to hear of
+// is forgotten: it has begun anew meanwhile.
+func (s *session) tellFold(ctx context.Context) (more bool, err error) {
+	s.mu.Lock()
+	if len(s.folds) == 0 {
+		s.mu.Unlock()
+		return false, nil
+	}
+	f := s.folds[0]
+	s.mu.Unlock()
+	err = s.nn.FoldDone(ctx, f)
+	switch dfs.KindOf(err) {
+	case dfs.Unavailable, dfs.Canceled, dfs.UnregisteredDatanode, dfs.Retriable:
+		return true, err
+	}
+	if err != nil {
+		s.dn.cfg.Log.Info("fold not wanted", "namenode", s.addr, "block", f.Block.String(), "err", err)
+	}
+	s.mu.Lock()
+	if s.folds = s.folds[1:]; len(s.folds) == 0 {
+		s.folds = nil
+	}
+	s.mu.Unlock()
+	return true, nil
 }
 
 // fullReport tells all replicas of all working volumes.

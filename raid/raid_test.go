@@ -2,6 +2,7 @@ package raid
 
 import (
 	"bytes"
+	"encoding/binary"
 	"hash/crc32"
 	"math/rand/v2"
 	"testing"
@@ -117,6 +118,36 @@ func TestChecksums(t *testing.T) {
 		extended := crc32.Checksum(append(a[:len(a):len(a)], make([]byte, n)...), castagnoli)
 		require.Equal(t, extended, ExtendCRC(sums[0].CRC, int64(n)))
 		require.Equal(t, sums[0].CRC, TrimCRC(extended, int64(n)))
+	})
+}
+
+// TestStripes holds joined chunk checksums against checksums of the bytes.
+func TestStripes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		data := make([]byte, rapid.IntRange(0, 3000).Draw(t, "length"))
+		for i := range data {
+			data[i] = byte(i * i >> 3)
+		}
+		chunk := rapid.IntRange(1, 600).Draw(t, "chunk")
+		stripe := chunk * rapid.IntRange(0, 5).Draw(t, "chunks")
+		crcs := func(n int) (out []byte) {
+			for rest := data; len(rest) > 0; rest = rest[min(n, len(rest)):] {
+				out = binary.BigEndian.AppendUint32(out, crc32.Checksum(rest[:min(n, len(rest))], castagnoli))
+			}
+			return out
+		}
+		s := CRC32C.NewStripes(int64(chunk), int64(stripe))
+		half := len(data) / chunk / 2
+		s.Add(crcs(chunk)[:4*half], int64(half*chunk))
+		s.Add(crcs(chunk)[4*half:], int64(len(data)-half*chunk))
+		if stripe == 0 {
+			stripe = max(1, len(data))
+		}
+		want := crcs(stripe)
+		if len(want) == 0 {
+			want = make([]byte, 4)
+		}
+		require.Equal(t, want, s.Sum())
 	})
 }
 

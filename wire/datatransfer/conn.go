@@ -102,6 +102,9 @@ func (c *Conn) StartRead(q *ReadRequest) (*BlockReader, error) {
 	}, nil
 }
 
+// Checksum tells how the replica's bytes are covered.
+func (b *BlockReader) Checksum() Checksum { return b.sum }
+
 // Next gives the next bytes, verified against their checksums. The slice is valid until
 // the next call. After the last byte it returns io.EOF, and then the connection is ready
 // for Finish. Bytes that differ from their checksum give a dfs.Corrupt error.
