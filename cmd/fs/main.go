@@ -36,6 +36,7 @@ func commands() []command {
 		{"groups", "the groups of users as the name node sees them", runGroups},
 		{"minicluster", "run a whole cluster in this process: fs minicluster --help", runMinicluster},
 		{"bench", "measure an HDFS, this one or another: bench namenode, bench io", runBench},
+		{"redundancy", "compare replicas and RAID-5 live, on emulated disks and links, and in a model", runRedundancy},
 		{"oiv", "print or check an image or a block meta file: fs oiv -i FILE -p text|json|xml|stats|check", runOIV},
 		{"oev", "print or check an edit log segment, likewise", runOEV},
 		{"version", "print the version", runVersion},
