@@ -129,10 +129,10 @@ func (c Config) Validate() error {
 	need(r.InvalidateLimit > 0, "dfs.block.invalidate.limit %d is not positive", r.InvalidateLimit)
 	need(r.DrainInterval > 0, "dfs.namenode.decommission.interval %v is not positive", r.DrainInterval)
 	f := c.Parity
-	need(f.Idle > 0, "redoubt.namenode.raid.fold.idle %v is not positive", f.Idle)
-	need(f.Streams > 0, "redoubt.namenode.raid.fold.streams %d is not positive", f.Streams)
-	need(f.Retry > 0, "redoubt.namenode.raid.fold.retry %v is not positive", f.Retry)
-	need(f.Hold > 0, "redoubt.namenode.raid.hold %v is not positive", f.Hold)
+	need(f.Idle > 0, "redoubt.raid.fold.idle %v is not positive", f.Idle)
+	need(f.Streams > 0, "redoubt.raid.fold.streams %d is not positive", f.Streams)
+	need(f.Retry > 0, "redoubt.raid.fold.retry %v is not positive", f.Retry)
+	need(f.Hold > 0, "redoubt.raid.hold %v is not positive", f.Hold)
 	return errors.Join(errs...)
 }
 

@@ -9,7 +9,7 @@ import (
 // Folding tunes parity groups.
 type Folding struct {
 	// Idle is how long blocks wait for a group to fill up before a smaller one is made of
-	// them (redoubt.namenode.raid.fold.idle), 30 s.
+	// them (redoubt.raid.fold.idle), 30 s.
 	Idle time.Duration
 	// Streams bounds the folds that one datanode has at a time, 2.
 	Streams int

@@ -32,7 +32,7 @@ const plansPerRound = 32
 // block manager's: Config.Blocks.Parity.
 type ParityConfig struct {
 	// ScrubPeriod is how long a round of all groups takes in which each is compared with its
-	// parity by checksums (redoubt.namenode.raid.scrub.period), 7 days. Negative: never.
+	// parity by checksums (redoubt.raid.scrub.period), 7 days. Negative: never.
 	ScrubPeriod time.Duration
 	// LeaveWait is how long a truncate waits for a block to leave its group, 50 s.
 	LeaveWait time.Duration

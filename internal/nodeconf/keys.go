@@ -29,8 +29,8 @@ var nameNodeKeys = []string{
 	"dfs.namenode.replication.max-streams", "dfs.namenode.replication.max-streams-hard-limit",
 	"dfs.namenode.reconstruction.pending.timeout-sec", "dfs.block.invalidate.limit", "dfs.namenode.decommission.interval",
 	"dfs.hosts", "dfs.hosts.exclude",
-	"redoubt.namenode.raid.fold.idle", "redoubt.namenode.raid.fold.streams", "redoubt.namenode.raid.fold.retry",
-	"redoubt.namenode.raid.hold", "redoubt.namenode.raid.scrub.period",
+	"redoubt.raid.fold.idle", "redoubt.raid.fold.streams", "redoubt.raid.fold.retry",
+	"redoubt.raid.hold", "redoubt.raid.scrub.period",
 }
 
 // loopback holds the keys whose default is not HDFS's every interface.

@@ -52,7 +52,7 @@ func NameNode(conf *hadoopconf.Conf) (namenode.Config, error) {
 			Extension:    zeroIsOff(conf.Duration("dfs.namenode.safemode.extension")),
 		},
 		Blocks:         blockConfig(conf),
-		Parity:         namenode.ParityConfig{ScrubPeriod: zeroIsOff(conf.Duration("redoubt.namenode.raid.scrub.period"))},
+		Parity:         namenode.ParityConfig{ScrubPeriod: zeroIsOff(conf.Duration("redoubt.raid.scrub.period"))},
 		Hosts:          namenode.HostsConfig{Include: conf.String("dfs.hosts"), Exclude: conf.String("dfs.hosts.exclude"), ReadFile: os.ReadFile},
 		LogDir:         conf.String("hadoop.log.dir"),
 		ReportInterval: conf.Duration("dfs.blockreport.intervalMsec"),
@@ -147,10 +147,10 @@ func blockConfig(conf *hadoopconf.Conf) blockmanager.Config {
 			DrainInterval:   conf.Duration("dfs.namenode.decommission.interval"),
 		},
 		Parity: blockmanager.Folding{
-			Idle:    conf.Duration("redoubt.namenode.raid.fold.idle"),
-			Streams: conf.Int("redoubt.namenode.raid.fold.streams"),
-			Retry:   conf.Duration("redoubt.namenode.raid.fold.retry"),
-			Hold:    conf.Duration("redoubt.namenode.raid.hold"),
+			Idle:    conf.Duration("redoubt.raid.fold.idle"),
+			Streams: conf.Int("redoubt.raid.fold.streams"),
+			Retry:   conf.Duration("redoubt.raid.fold.retry"),
+			Hold:    conf.Duration("redoubt.raid.hold"),
 		},
 	}
 }
