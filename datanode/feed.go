@@ -11,6 +11,7 @@ import (
 
 	"redoubt/blockstore"
 	"redoubt/dfs"
+	"redoubt/raid"
 	"redoubt/wire/control"
 	"redoubt/wire/datatransfer"
 )
@@ -41,7 +42,7 @@ type feed struct {
 	piece    int   // bytes of all pieces but the last
 	pieces   chan []byte
 	free     chan []byte // buffers to fill; nil for one that has to be made
-	crc      uint32      // CRC32C of what was read
+	crc      uint32      // CRC32C of what was read, if that is all of the block
 	checksum datatransfer.Checksum
 	from     []int // the places that gave bytes
 	err      error // why it ended early; valid once pieces is closed
@@ -153,7 +154,9 @@ func (f *feed) readFrom(ctx context.Context, place *control.Target) error {
 			s.close(false)
 			return err
 		}
-		f.crc = crc32.Update(f.crc, castagnoli, b)
+		if f.whole() {
+			f.crc = s.update(f.crc, b)
+		}
 		f.at += int64(len(b))
 		f.pieces <- b
 	}
@@ -190,6 +193,9 @@ func putPiece(b []byte) {
 type replicaStream interface {
 	// fill fills all of p with what comes next.
 	fill(p []byte) error
+	// update is the CRC32C of some bytes and p behind them, from that of the bytes; p has
+	// just been filled.
+	update(crc uint32, p []byte) uint32
 	// close gives everything back. whole says that all that was asked for was taken.
 	close(whole bool)
 }
@@ -214,7 +220,11 @@ func (f *feed) openLocal(ctx context.Context) (replicaStream, error) {
 	}
 	typ, per := r.Checksum()
 	f.checksum = datatransfer.Checksum{Type: typ, BytesPer: uint32(per)}
-	return &localStream{r: r, chunk: per, skip: int(f.at - r.Start()), read: f.dn.groups.metrics.localBytes.Add}, nil
+	s := &localStream{r: r, chunk: per, skip: int(f.at - r.Start()), read: f.dn.groups.metrics.localBytes.Add}
+	if typ == dfs.ChecksumCRC32C {
+		s.stripes = raid.CRC32C.NewStripes(int64(per), 0)
+	}
+	return s, nil
 }
 
 // localStream reads a replica of this datanode.
@@ -225,13 +235,23 @@ type localStream struct {
 	rest  []byte // of a chunk that was read apart
 	buf   []byte
 	read  func(float64)
+
+	// The replica's own checksums, joined, are the CRC32C of what fill last gave, if direct
+	// says that this was whole chunks; that saves a pass over them.
+	stripes *raid.Stripes // nil: they are of another kind
+	sums    []byte
+	direct  bool
 }
 
 func (l *localStream) fill(p []byte) error {
+	l.direct = l.stripes != nil
+	if l.direct {
+		l.stripes.Reset()
+	}
 	for len(p) > 0 {
 		if len(l.rest) > 0 {
 			n := copy(p, l.rest)
-			l.rest, p = l.rest[n:], p[n:]
+			l.rest, p, l.direct = l.rest[n:], p[n:], false
 			continue
 		}
 		whole := p[:len(p)/l.chunk*l.chunk]
@@ -240,9 +260,12 @@ func (l *localStream) fill(p []byte) error {
 			if l.buf == nil {
 				l.buf = make([]byte, l.chunk)
 			}
-			whole = l.buf
+			whole, l.direct = l.buf, false
 		}
-		n, err := l.r.Read(whole, nil)
+		if need := (len(whole) + l.chunk - 1) / l.chunk * 4; cap(l.sums) < need {
+			l.sums = make([]byte, need)
+		}
+		n, err := l.r.Read(whole, l.sums[:cap(l.sums)])
 		if err == io.EOF {
 			err = io.ErrUnexpectedEOF
 		}
@@ -250,6 +273,9 @@ func (l *localStream) fill(p []byte) error {
 			return err
 		}
 		l.read(float64(n))
+		if l.direct {
+			l.stripes.Add(l.sums[:cap(l.sums)], int64(n))
+		}
 		if apart {
 			l.rest, l.skip = whole[min(l.skip, n):n], 0
 		} else {
@@ -257,6 +283,13 @@ func (l *localStream) fill(p []byte) error {
 		}
 	}
 	return nil
+}
+
+func (l *localStream) update(crc uint32, p []byte) uint32 {
+	if !l.direct {
+		return crc32.Update(crc, castagnoli, p)
+	}
+	return raid.CombineCRC(crc, l.stripes.CRC(), int64(len(p)))
 }
 
 func (l *localStream) close(bool) { _ = l.r.Close() } // nothing was written
@@ -310,6 +343,10 @@ func (r *remoteStream) fill(p []byte) error {
 		r.rest, p = r.rest[n:], p[n:]
 	}
 	return nil
+}
+
+func (r *remoteStream) update(crc uint32, p []byte) uint32 {
+	return crc32.Update(crc, castagnoli, p)
 }
 
 // failed tells the other datanode if its bytes were damaged: it checks its replica then.

@@ -128,6 +128,7 @@ func (dn *DataNode) foldInto(ctx context.Context, w *blockstore.Writer, cmd cont
 	buf := getPiece(min(piece, max(1, int(min(length, int64(piece))))))
 	defer putPiece(buf)
 	sums := make([]byte, sum.Size(len(buf)))
+	tally := newTally(sum)
 	for at := int64(0); at < length; {
 		start := time.Now()
 		b := buf[:x.left()]
@@ -137,7 +138,7 @@ func (dn *DataNode) foldInto(ctx context.Context, w *blockstore.Writer, cmd cont
 		}
 		covers := sums[:sum.Size(len(b))]
 		sum.Fill(covers, b)
-		res.crc = crc32.Update(res.crc, castagnoli, b)
+		tally.add(b, covers)
 		if err := w.Write(at, b, covers, true); err != nil {
 			return res, err
 		}
@@ -150,11 +151,42 @@ func (dn *DataNode) foldInto(ctx context.Context, w *blockstore.Writer, cmd cont
 	if err := x.finish(); err != nil {
 		return res, err
 	}
+	res.crc = tally.crc()
 	if res.members, err = x.proof(res.crc, length, cmd.Sum); err != nil {
 		return res, err
 	}
 	res.replica, err = w.Finalize()
 	return res, err
+}
+
+// tally is the CRC32C of bytes that come with their chunk checksums: joined from those, or of
+// the bytes if they are of another kind.
+type tally struct {
+	stripes *raid.Stripes
+	sum     uint32
+}
+
+func newTally(sum datatransfer.Checksum) *tally {
+	if sum.Type != dfs.ChecksumCRC32C {
+		return &tally{}
+	}
+	return &tally{stripes: raid.CRC32C.NewStripes(int64(sum.BytesPer), 0)}
+}
+
+// add takes the next bytes: whole chunks but for the last.
+func (t *tally) add(data, sums []byte) {
+	if t.stripes != nil {
+		t.stripes.Add(sums, int64(len(data)))
+	} else {
+		t.sum = crc32.Update(t.sum, castagnoli, data)
+	}
+}
+
+func (t *tally) crc() uint32 {
+	if t.stripes != nil {
+		return t.stripes.CRC()
+	}
+	return t.sum
 }
 
 // proof lists what was read, and compares the result's CRC with the recorded one and, if

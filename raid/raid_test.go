@@ -148,6 +148,12 @@ func TestStripes(t *testing.T) {
 			want = make([]byte, 4)
 		}
 		require.Equal(t, want, s.Sum())
+		s.Reset()
+		require.Equal(t, make([]byte, 4), s.Sum())
+		s.Add(crcs(chunk)[:4*half], int64(half*chunk))
+		if stripe >= len(data) {
+			require.Equal(t, crc32.Checksum(data[:half*chunk], castagnoli), s.CRC())
+		}
 	})
 }
 

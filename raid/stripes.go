@@ -37,6 +37,12 @@ func (s *Stripes) Add(sums []byte, n int64) {
 	}
 }
 
+// Reset begins anew.
+func (s *Stripes) Reset() { s.crc, s.in, s.all, s.out = 0, 0, 0, s.out[:0] }
+
+// CRC is that of the bytes since the last full stripe.
+func (s *Stripes) CRC() uint32 { return s.crc }
+
 // Sum gives the CRCs, big-endian: at least one, but for a string whose last stripe is full no
 // more than its stripes.
 func (s *Stripes) Sum() []byte {
