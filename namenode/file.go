@@ -203,7 +203,7 @@ func (r *request) appendable(f *namespace.Inode, path string) error {
 	want := 1
 	if r.now.Sub(n.started) < reportTime {
 		_, live := n.blocks.Safe()
-		want = max(1, min(int(f.Replication), live))
+		want = max(1, min(copies(n.policyOf(f.ID), f.Replication), live))
 	}
 	if !corrupt && len(locs)+len(n.blocks.Expected(last.ID)) >= want { // the latter: reports on their way
 		return nil

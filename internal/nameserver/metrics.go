@@ -12,10 +12,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
-	"redoubt/blockmanager"
 	"redoubt/journal"
 	"redoubt/namenode"
-	"redoubt/namespace"
 	"redoubt/wire/hadooprpc"
 )
 
@@ -116,16 +114,13 @@ var (
 	descNodes      = desc("datanodes", "Datanodes by state.", "state")
 	descBlocks     = desc("blocks", "Blocks by state.", "state")
 	descBytes      = desc("capacity_bytes", "Bytes of all datanodes.", "kind")
-	descParity     = desc("parity_objects", "Parity groups, their members and their parities, and blocks on the way there.", "kind")
-	descParitySize = desc("parity_bytes", "Bytes of all parity blocks.")
-	descParityWork = desc("parity_work_total", "What has been done for parity groups.", "kind")
 )
 
 func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descTx, descTxns, descBatches, descBatchBytes, descSync, descCommit, descImages, descStuck, descCheckpoint, descImage, descDir, descObjects, descSafeMode, descNodes, descBlocks, descBytes,
-		descParity, descParitySize, descParityWork} {
+	for _, d := range []*prometheus.Desc{descTx, descTxns, descBatches, descBatchBytes, descSync, descCommit, descImages, descStuck, descCheckpoint, descImage, descDir, descObjects, descSafeMode, descNodes, descBlocks, descBytes} {
 		ch <- d
 	}
+	describeParity(ch)
 }
 
 func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
@@ -139,7 +134,7 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 		gauge(descObjects, float64(v), kind)
 	}
 	b := c.nn.Blocks()
-	c.parity(ch, n, b.Parity)
+	collectParity(ch, n, b.Parity, c.nn.Scrubs())
 	on := 0.0
 	if c.nn.SafeModeText() != "" {
 		on = 1
@@ -157,19 +152,6 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for kind, v := range map[string]int64{"capacity": b.Capacity, "used": b.Used, "remaining": b.Remaining} {
 		gauge(descBytes, float64(v), kind)
-	}
-}
-
-// parity counts what concerns parity groups: hard facts from the namespace, soft ones from
-// the block manager.
-func (c *stateCollector) parity(ch chan<- prometheus.Metric, n namespace.Counts, p blockmanager.ParityStats) {
-	for kind, v := range map[string]int64{"group": n.Groups, "member": n.Members, "departed member": n.Departed, "parity replica": p.Parities,
-		"candidate": p.Candidates, "forming": p.Forming, "degraded": p.Degraded, "lost": p.Lost, "leaving": p.Leaving, "waiting for nodes": p.Waiting} {
-		ch <- prometheus.MustNewConstMetric(descParity, prometheus.GaugeValue, float64(v), kind)
-	}
-	ch <- prometheus.MustNewConstMetric(descParitySize, prometheus.GaugeValue, float64(n.ParityBytes))
-	for kind, v := range map[string]int64{"fold": p.Folds, "failed fold": p.Failed, "rebuild": p.Rebuilds, "dissolved": p.Dissolved, "scrub": c.nn.Scrubs()} {
-		ch <- prometheus.MustNewConstMetric(descParityWork, prometheus.CounterValue, float64(v), kind)
 	}
 }
 
