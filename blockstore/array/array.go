@@ -33,7 +33,18 @@ type Array struct {
 	repaired  atomic.Int64
 	damaged   atomic.Int64
 
-	change          sync.Mutex // held by who writes logs and superblocks
+	change sync.Mutex // held by who writes logs and superblocks; guards journal
+	journal
+
+	mu sync.Mutex // guards names
+	names
+
+	rebuild rebuilder
+	eventMu sync.Mutex
+}
+
+// journal is where the log stands.
+type journal struct {
 	events          uint64
 	gen, seq        uint64
 	durable         uint64 // this many records are
@@ -42,8 +53,10 @@ type Array struct {
 	checkpointSize  int64
 	checkpointAfter int64
 	batch           []byte
+}
 
-	mu       sync.Mutex
+// names is what is known of files.
+type names struct {
 	tree     *tree
 	pending  []byte // records that are in no log yet
 	recorded uint64
@@ -53,9 +66,6 @@ type Array struct {
 	temp     uint64
 	closed   bool
 	spares   []*found
-
-	rebuild rebuilder
-	eventMu sync.Mutex
 }
 
 var errClosed = errors.New("array: closed")

@@ -169,7 +169,7 @@ func (a *Array) lost() error {
 			if err == nil {
 				err = syscall.EIO
 			}
-			return fmt.Errorf("array: two members are lost, %s and %s: %w", first.dir, m.dir, err)
+			return fmt.Errorf("%w: %s and %s: %w", ErrLost, first.dir, m.dir, err)
 		}
 		first = m
 	}
@@ -180,10 +180,11 @@ func (a *Array) lost() error {
 // held. Nothing may be acknowledged between the failure of a member and this.
 func (a *Array) settle() error {
 	for a.unsettled.Load() {
+		a.unsettled.Store(false) // first: one that fails meanwhile sets it again
 		if err := a.lost(); err != nil {
+			a.unsettled.Store(true)
 			return err
 		}
-		a.unsettled.Store(false)
 		if err := a.publishSupers(a.events + 1); err != nil {
 			a.unsettled.Store(true)
 			return err

@@ -28,8 +28,8 @@ func Open(c Config) (*Array, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	a := &Array{cfg: c, checkpointAfter: defaultCheckpoint,
-		tree: newTree(), unsynced: map[*node]bool{}, locks: map[string]bool{}}
+	a := &Array{cfg: c, journal: journal{checkpointAfter: defaultCheckpoint},
+		names: names{tree: newTree(), unsynced: map[*node]bool{}, locks: map[string]bool{}}}
 	a.rebuild.init(a)
 	err := a.open()
 	if err != nil {

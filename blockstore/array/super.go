@@ -179,7 +179,7 @@ func elect(supers []*super) (*super, error) {
 		}
 	}
 	if best == nil {
-		return nil, errors.New("no member that was complete is here")
+		return nil, fmt.Errorf("no member that was complete is here: %w", ErrLost)
 	}
 	return best, nil
 }
@@ -228,13 +228,23 @@ func look(f vfs.FS, m Member, spare bool) *found {
 		return x
 	}
 	for _, e := range entries {
-		if e.Name != lockFile && e.Name != "lost+found" && !isSuperTemp(e.Name) {
+		if !leftover(f, m.Dir, e) {
 			x.err = fmt.Errorf("it is not empty (%s) and has no superblock of an array", e.Name)
 			return x
 		}
 	}
 	x.empty = true
 	return x
+}
+
+// leftover says whether an entry of a directory without a superblock may be overlooked:
+// it is of an array that was about to be made, without any file.
+func leftover(f vfs.FS, dir string, e vfs.Entry) bool {
+	if e.Dir && (e.Name == objectDir || e.Name == metaDir) {
+		units, err := f.ReadDir(path.Join(dir, objectDir))
+		return err == nil && len(units) == 0 || notExist(err)
+	}
+	return e.Name == lockFile || e.Name == "lost+found" || isSuperTemp(e.Name)
 }
 
 func isSuperTemp(name string) bool {
