@@ -150,6 +150,24 @@ func compose(a, b [][]float64) [][]float64 {
 				}
 			}
 		}
+		settle(out[i])
 	}
 	return out
+}
+
+// settle makes a row sum up to 1 again by what was not absorbed: otherwise each squaring
+// doubles the rounding error of the one before.
+func settle(row []float64) {
+	n := len(row) - 1
+	row[n] = min(1, row[n])
+	var there float64
+	for _, x := range row[:n] {
+		there += x
+	}
+	if there > 0 {
+		f := (1 - row[n]) / there
+		for j := range n {
+			row[j] *= f
+		}
+	}
 }

@@ -21,9 +21,9 @@ type Fleet struct {
 // down together follows from how they are placed: of the groups spread over D disks, a
 // certain set of i disks holds
 //
-//	g = G * C(n,i) / C(D,i)
+//	g = G * C(n,i) / C(R,i) / (D/R)^i
 //
-// on average, so that the loss of such a set is an event with the chance 1-exp(-g), and the G
+// on average if they are on different ones of R racks, so that the loss of such a set is an event with the chance 1-exp(-g), and the G
 // groups make as many events as G (1-exp(-g)) / g independent ones would.
 func Events(g Group, p Placement, loss Loss) Fleet {
 	closed := Closed(g)
@@ -69,21 +69,19 @@ func Events(g Group, p Placement, loss Loss) Fleet {
 	return f
 }
 
-// together is how many groups lie on a certain set of disks and nodes, and how many
-// independent groups the fleet counts for as far as that set goes.
+// together is how many groups lie on a certain set of disks and nodes, all on different
+// racks, and how many independent groups the fleet counts for as far as that set goes.
 func (p Placement) together(g *Group, s state) (each, effective float64) {
-	if !p.Spread || s.total() == 0 {
+	i := float64(s.total())
+	if !p.Spread || i == 0 {
 		return 1, p.Groups
 	}
-	ln := math.Log(p.Groups)
-	left := float64(g.Units)
+	// n!/(n-i)! ways for a group to meet racks in order, R!/(R-i)! (places/R)^i places in order.
+	ln := math.Log(p.Groups) + lnChoose(float64(g.Units), i) - lnChoose(p.Racks, i)
 	for c, n := range s.lost {
-		places := p.Places
-		if c > 0 { // the first cause is that of a place, all others are of its node
-			places = p.Nodes
+		if n > 0 {
+			ln -= float64(n) * math.Log(p.Sets[c]/p.Racks)
 		}
-		ln += lnChoose(left, float64(n)) - lnChoose(places, float64(n))
-		left -= float64(n)
 	}
 	each = math.Exp(ln)
 	return each, p.Groups * -math.Expm1(-each) / each
@@ -151,10 +149,27 @@ func (p Placement) house(g *Group, events *[kinds]float64) {
 			if chance < 1e-18 {
 				continue
 			}
-			event += chance * -math.Expm1(-p.Groups*hypergeometricTail(nodes, x, g.Units, len(g.Survive)))
+			apart := 1 - p.crowded(x, len(g.Survive))
+			event += chance * apart * -math.Expm1(-p.Groups*hypergeometricTail(nodes, x, g.Units, len(g.Survive)))
 		}
 		events[Bursted] += b.Rate * event
 	}
+}
+
+// crowded is the chance that x nodes stand on at most so many racks, where no group has more
+// units than that among them.
+func (p Placement) crowded(x, racks int) float64 {
+	perRack := p.Nodes / p.Racks
+	var ways float64
+	for d := 1; d <= racks; d++ {
+		sign := 1.0
+		for j := 0; j < d; j++ { // on exactly d racks, by inclusion and exclusion
+			ways += sign * math.Exp(lnChoose(p.Racks, float64(d))+lnChoose(float64(d), float64(j))+
+				lnChoose(float64(d-j)*perRack, float64(x))-lnChoose(p.Nodes, float64(x)))
+			sign = -sign
+		}
+	}
+	return min(1, max(0, ways))
 }
 
 // hypergeometricTail is the chance that of n drawn from so many more than most are among x marked ones.
@@ -169,16 +184,13 @@ func hypergeometricTail(of, marked, n, most int) float64 {
 }
 
 // ruin adds the nodes that are lost under arrays; all arrays of a node are one event, and so
-// are all nodes of an outage of the house.
+// are all nodes of an outage.
 func (p Placement) ruin(g *Group, events *[kinds]float64) {
-	single := g.Ruin
-	for _, b := range p.House {
-		single -= b.Rate * b.Hit
-		if g.Ruin > 0 {
-			events[Ruined] += b.Rate * -math.Expm1(p.Nodes*math.Log1p(-b.Hit))
-		}
+	if g.Ruin == 0 {
+		return
 	}
-	if g.Ruin > 0 {
-		events[Ruined] += max(0, single) * p.Nodes
+	events[Ruined] += p.Nodes*p.NodeRate + p.RackEvents
+	for _, b := range p.House {
+		events[Ruined] += b.Rate * -math.Expm1(p.Nodes*math.Log1p(-b.Hit))
 	}
 }

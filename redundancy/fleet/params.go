@@ -160,11 +160,17 @@ type Placement struct {
 	Spread bool
 	Places float64 // disks, or arrays, that carry units
 	Nodes  float64
+	Racks  float64 // no two units of a spread group are on one
+	// Sets is how many sets of places there are that are lost together, by cause: each disk,
+	// each node, the nodes of a rack that do not come back.
+	Sets []float64
 	// BlockBytes is the unit of loss that an unreadable source costs; UserBytes is what a group holds.
 	BlockBytes, UserBytes float64
 	LostShare             float64 // of a group's user bytes that is gone when failures lose it
 	Overhead              float64 // bytes on disk per user byte
 	House                 []Burst // the bursts that strike the whole fleet, per node
+	NodeRate              float64 // losses per hour of one node by itself
+	RackEvents            float64 // outages of a rack from which some node does not come back, per hour of the fleet
 }
 
 // Scheme gives the group of a scheme on this fleet, and how its groups are placed.
@@ -211,26 +217,33 @@ func (p Params) spreadHours(bytes float64, sources int) float64 {
 	return bytes / (rate * float64(p.Nodes()-1)) / 3600
 }
 
-// bursts are the fleet's outages as one group with its units on different racks meets them:
-// a rack's outage can hit one unit only, which makes it a cause and not a burst.
-func (p Params) bursts() (house []Burst, perNode float64) {
+// outages are the fleet's outages as one group with its units on different racks meets them:
+// a rack's can hit one unit only, which makes it a cause of its own, with a rate per node and
+// so many nodes at once; those of the house are bursts.
+func (p Params) outages() (house []Burst, perNode, together float64) {
+	var events float64 // per hour and rack, that hit anything
 	for _, o := range p.Power {
+		rate := o.PerYear / HoursPerYear
 		if o.Rack {
-			perNode += o.PerYear / HoursPerYear * o.Hit
+			perNode += rate * o.Hit
+			events += rate * -math.Expm1(float64(p.NodesPerRack)*math.Log1p(-o.Hit))
 		} else {
-			house = append(house, Burst{Rate: o.PerYear / HoursPerYear, Hit: o.Hit})
+			house = append(house, Burst{Rate: rate, Hit: o.Hit})
 		}
 	}
-	return house, perNode
+	if together = 1; events > 0 {
+		together = perNode * float64(p.NodesPerRack) / events
+	}
+	return house, perNode, together
 }
 
 // spread is a group with its units on disks of different nodes: replicas, or data and parity.
 func (p Params) spread(units, survives, sources int) (Group, Placement, error) {
-	if p.Racks < units && len(p.Power) > 0 {
+	if p.Racks < units {
 		return Group{}, Placement{}, fmt.Errorf("fleet: %d racks for groups of %d: units would share a rack, which the model has not", p.Racks, units)
 	}
-	house, perNode := p.bursts()
-	places := float64(p.Disks())
+	house, perNode, together := p.outages()
+	places, nodes := float64(p.Disks()), float64(p.Nodes())
 	disk, node := p.spreadHours(p.used(), sources), p.spreadHours(p.used()*float64(p.DisksPerNode), sources)
 	g := Group{
 		Units: units, Survive: ones(survives), Bursts: house,
@@ -238,11 +251,13 @@ func (p Params) spread(units, survives, sources int) (Group, Placement, error) {
 		Latent:     p.LatentPerYear / HoursPerYear / p.DiskBytes * p.BlockBytes,
 		Causes: []Cause{
 			{Name: "disk", Rate: 1 / p.DiskMTTF, Repair: urgent(p.DetectDisk, disk, units, survives, places)},
-			{Name: "node", Rate: 1/p.NodeMTTF + perNode, Repair: urgent(p.DetectNode, node, units, survives, float64(p.Nodes()))},
+			{Name: "rack", Rate: perNode, Repair: urgent(p.DetectNode, node*together, units, survives, nodes)},
+			{Name: "node", Rate: 1 / p.NodeMTTF, Repair: urgent(p.DetectNode, node, units, survives, nodes)},
 		},
 	}
 	return g, Placement{
-		Groups: places * p.used() / p.BlockBytes / float64(units), Spread: true, Places: places, Nodes: float64(p.Nodes()),
+		Groups: places * p.used() / p.BlockBytes / float64(units), Spread: true, Places: places, Nodes: nodes, Racks: float64(p.Racks),
+		Sets:       []float64{places, nodes / together, nodes},
 		BlockBytes: p.BlockBytes, UserBytes: p.BlockBytes * float64(sources), Overhead: float64(units) / float64(sources),
 		LostShare: float64(survives+1) / float64(units), House: house,
 	}, nil
@@ -273,22 +288,22 @@ func urgent(detect, all float64, units, survives int, places float64) []float64 
 
 // array is RAID-5 in a node: k+1 disks and one spare to write to.
 func (p Params) array() (Group, Placement, error) {
-	house, perNode := p.bursts()
+	house, perNode, together := p.outages()
 	n := p.Parity + 1
-	ruin := 1/p.NodeMTTF + perNode
 	g := Group{
+		Ruin:  1/p.NodeMTTF + perNode,
 		Units: n, Survive: ones(1),
 		Unreadable: -math.Expm1(-p.sourceErrors(p.DiskBytes * float64(p.Parity))),
 		Causes:     []Cause{{Name: "disk", Rate: 1 / p.DiskMTTF, Repair: []float64{p.DetectDisk + p.DiskBytes/p.Rates.Spare/3600}}},
 	}
 	for _, b := range house {
-		ruin += b.Rate * b.Hit
+		g.Ruin += b.Rate * b.Hit
 	}
-	g.Ruin = ruin
 	arrays := float64(p.Disks() / n)
 	return g, Placement{
-		Groups: arrays, Places: float64(p.Disks()), Nodes: float64(p.Nodes()), BlockBytes: p.BlockBytes, LostShare: 1,
+		Groups: arrays, Places: float64(p.Disks()), Nodes: float64(p.Nodes()), Racks: float64(p.Racks), BlockBytes: p.BlockBytes, LostShare: 1,
 		UserBytes: p.used() * float64(p.Parity), Overhead: float64(n) / float64(p.Parity), House: house,
+		NodeRate: 1 / p.NodeMTTF, RackEvents: perNode * float64(p.Nodes()) / together,
 	}, nil
 }
 
@@ -301,12 +316,15 @@ func (p Params) both() (Group, Placement, error) {
 	n := p.Parity + 1
 	perNode := p.Disks() / n / p.Nodes() // arrays in a node
 	bytes := p.used() * float64(p.Parity)
+	node := p.spreadHours(bytes*float64(perNode), p.Parity)
 	g.Causes = []Cause{
 		{Name: "array", Repair: []float64{p.DetectDisk + p.spreadHours(bytes, p.Parity)}},
-		{Name: "node", Rate: g.Causes[1].Rate, Repair: []float64{p.DetectNode + p.spreadHours(bytes*float64(perNode), p.Parity)}},
+		{Name: "rack", Rate: g.Causes[1].Rate, Repair: []float64{p.DetectNode + node*pl.Nodes/pl.Sets[1]}},
+		{Name: "node", Rate: g.Causes[2].Rate, Repair: []float64{p.DetectNode + node}},
 	}
 	g.Inner = &Inner{Disks: n, Rate: 1 / p.DiskMTTF, Repair: p.DetectDisk + p.DiskBytes/p.Rates.Spare/3600}
 	pl.Places = float64(perNode * p.Nodes())
+	pl.Sets[0] = pl.Places
 	pl.Groups = pl.Places * bytes / p.BlockBytes / float64(n)
 	pl.Overhead = float64(n*n) / float64(p.Parity*p.Parity)
 	return g, pl, nil
