@@ -52,6 +52,7 @@ func (a *Array) join(old *member, next Member, f vfs.FS) error {
 	m := &member{place: old.place, dir: next.Dir, fs: f}
 	rand.Read(m.id[:])
 	m.state.Store(uint32(Rebuilding))
+	m.joining.Store(true)
 	err := m.prepare()
 	if err == nil {
 		err = a.fits(m)
@@ -127,6 +128,7 @@ func (a *Array) seatNew(old, m *member) error {
 	if err := writeSuper(m.fs, m.dir, a.superOf(m, a.table(set))); err != nil {
 		return undo(err)
 	}
+	m.joining.Store(false)
 	if m.is(Failed) {
 		return undo(m.cause())
 	}

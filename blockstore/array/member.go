@@ -29,6 +29,8 @@ type member struct {
 	state atomic.Uint32 // a State
 	first atomic.Uint64 // while Rebuilding, see seat
 	done  atomic.Uint64
+	// joining: it takes part in writes, and its superblock is on its way.
+	joining atomic.Bool
 
 	log    vfs.File // guarded by Array.change
 	logEnd int64
@@ -86,8 +88,10 @@ func (m *member) makeDir(id uint64) error {
 		return nil
 	}
 	// A disk that was pulled is not to be begun anew at the place where it was mounted.
-	if _, err := m.fs.Stat(path.Join(m.dir, superFile)); err != nil {
-		return err
+	if !m.joining.Load() {
+		if _, err := m.fs.Stat(path.Join(m.dir, superFile)); err != nil {
+			return err
+		}
 	}
 	if err := m.fs.MkdirAll(dir); err != nil {
 		return err
@@ -103,6 +107,9 @@ func (m *member) makeDir(id uint64) error {
 
 // probe finds out whether the member is still there.
 func (m *member) probe() error {
+	if m.joining.Load() {
+		return nil // it has no superblock yet
+	}
 	b, err := vfs.ReadFile(m.fs, path.Join(m.dir, superFile), superLimit)
 	if err != nil {
 		return err
