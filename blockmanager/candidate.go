@@ -13,6 +13,7 @@ type hosting struct {
 	queues   []*forming
 	short    []dfs.BlockID // groups with room whose parity was here when they were put in
 	folds    int           // being made
+	kept     int           // blocks that wait on other nodes and have their other replica here
 	after    time.Time     // no new ones before
 	listed   bool          // in Manager.hosts
 }
@@ -102,11 +103,13 @@ func (q *forming) count(data *node) int {
 
 func (q *forming) push(b *bucket, id dfs.BlockID) {
 	b.ids.push(id)
+	b.data.host.kept++
 	q.total++
 }
 
 func (q *forming) pop(b *bucket) dfs.BlockID {
 	q.total--
+	b.data.host.kept--
 	return b.ids.pop()
 }
 
@@ -179,8 +182,11 @@ func (m *Manager) roles(id dfs.BlockID, r *record, k int, nodes []*node) (host, 
 			if d == h {
 				continue
 			}
-			score := float64(4*q.count(d)) + float64(h.host.parities)/16
-			if q == nil || q.total == 0 {
+			score := float64(2*q.count(d)) + float64(h.host.parities+h.host.folds)/4
+			if q != nil {
+				score += float64(q.total) / float64(k)
+			}
+			if q == nil || q.total%k == 0 {
 				score++
 			}
 			if host == nil || score < best {
@@ -356,17 +362,18 @@ func (m *Manager) share(n int) int {
 }
 
 // turn gives blocks that wait on a node in vain to the nodes that keep them, where the two
-// can change parts: there others wait that they can be with.
+// can change parts: there others wait that they can be with, or can be brought
+// there, or a group has room.
 func (m *Manager) turn(n *node, q *forming) {
 	for _, b := range slices.Clone(q.buckets) {
+		h := &b.data.host
+		m.verify(n, q, b)
 		if !b.data.inService() || b.ids.len() == 0 {
 			continue
 		}
-		to := b.data.host.of(q.k)
-		if to == nil && len(b.data.host.short) == 0 {
-			continue
-		}
-		if len(b.data.host.short) == 0 && !slices.ContainsFunc(to.buckets, func(o *bucket) bool { return o.data != n && o.ids.len() > 0 }) {
+		to := h.of(q.k)
+		others := to != nil && slices.ContainsFunc(to.buckets, func(o *bucket) bool { return o.data != n && o.ids.len() > 0 })
+		if v := m.shortGroup(b.data, q.k); !others && h.kept == b.ids.len() && (v == nil || v.on(n) >= 0) {
 			continue
 		}
 		to = m.queue(b.data, q.k)
@@ -377,17 +384,41 @@ func (m *Manager) turn(n *node, q *forming) {
 	}
 }
 
+// verify looks whether what waits in a bucket is still where it should be for that.
+func (m *Manager) verify(n *node, q *forming, b *bucket) {
+	var buf [8]*node
+	for range min(b.ids.len(), pickTries) {
+		id := q.pop(b)
+		_, nodes := m.foldable(buf[:0], id, n, q.k)
+		switch {
+		case len(nodes) == 0:
+			m.unwait(id)
+		case slices.Contains(nodes, b.data):
+			q.push(b, id)
+		default:
+			q.push(q.bucket(nodes[0]), id)
+		}
+	}
+}
+
 // orphan gives up a node as the place of parities: what waits there looks for another.
 func (m *Manager) orphan(n *node) {
 	for _, q := range n.host.queues {
 		for _, b := range q.buckets {
 			if b.ids.len() > 0 {
-				m.orphans = append(m.orphans, b)
-				q.total -= b.ids.len()
+				q.abandon(m, b)
 			}
 		}
 	}
 	n.host.queues, n.host.short = nil, nil
+}
+
+// abandon takes what waits in a bucket out of the queue, to look for another place.
+func (q *forming) abandon(m *Manager, b *bucket) {
+	m.orphans = append(m.orphans, &bucket{ids: b.ids})
+	q.total -= b.ids.len()
+	b.data.host.kept -= b.ids.len()
+	b.ids = ring[dfs.BlockID]{}
 }
 
 // strays finds another place for what waited on nodes that are gone. It is true when there

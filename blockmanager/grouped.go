@@ -125,20 +125,32 @@ func (m *Manager) settleGroup(parity dfs.BlockID) {
 // attend sees to it that a group is changed that should be, and lets its members stay that
 // were to leave for want of nodes, when there are nodes.
 func (m *Manager) attend(v *view) {
-	if v.whole() {
+	living, stay, departed := v.living()
+	if forced := m.expelled(v); forced > 0 && stay+forced > 1 && v.whole() {
 		for i := 1; i < v.n; i++ {
-			if l, ok := m.leaving[v.blocks[i].id]; ok && l.forced {
+			if m.leaving[v.blocks[i].id].forced {
 				m.dropLeave(v.blocks[i].id)
-				m.stirGroup(v.group.Parity.ID)
 			}
 		}
+		m.stirGroup(v.group.Parity.ID)
+		return
 	}
-	living, stay, departed := v.living()
 	if departed > 0 || stay < living || living < 2 {
 		m.undertake(v.group.Parity.ID)
 	} else if living < v.group.Data {
 		m.offer(v)
 	}
+}
+
+// expelled counts the members that leave for no other reason than that there is no node.
+func (m *Manager) expelled(v *view) (n int) {
+	for i := 1; i < v.n; i++ {
+		b := &v.blocks[i]
+		if f, ok := m.src.Block(b.id); ok && !b.departed && m.leaving[b.id].forced && parityOf(f.Policy) > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // offer puts a group that has room on the list of its parity's node.

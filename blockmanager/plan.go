@@ -244,9 +244,7 @@ func (m *Manager) planFresh(now time.Time, max int) {
 func (m *Manager) tidyQueue(h *node, q *forming) {
 	q.buckets = slices.DeleteFunc(q.buckets, func(b *bucket) bool {
 		if !b.data.inService() && b.ids.len() > 0 {
-			m.orphans = append(m.orphans, &bucket{ids: b.ids})
-			q.total -= b.ids.len()
-			b.ids = ring[dfs.BlockID]{}
+			q.abandon(m, b)
 		}
 		return b.ids.len() == 0 && b.flight == 0
 	})

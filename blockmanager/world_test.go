@@ -19,6 +19,7 @@ type world struct {
 	m      *Manager
 	now    time.Time
 	facts  map[dfs.BlockID]Facts
+	groups map[dfs.BlockID]dfs.ParityGroup
 	last   dfs.BlockID
 	stamp  dfs.GenStamp
 	nodes  []*fakeNode
@@ -27,6 +28,8 @@ type world struct {
 	known map[string]map[dfs.BlockID]Replica
 	// mute keeps datanodes from obeying orders by themselves.
 	mute bool
+	// starting is called when a node is about to register, started when it has reported.
+	starting, started func(*fakeNode)
 }
 
 // fakeNode is a datanode.
@@ -37,17 +40,21 @@ type fakeNode struct {
 	beats Heartbeat
 }
 
-func (w *world) Block(id dfs.BlockID) (Facts, bool)        { f, ok := w.facts[id]; return f, ok }
-func (w *world) LastBlock() dfs.BlockID                    { return w.last }
-func (w *world) Group(dfs.BlockID) (dfs.ParityGroup, bool) { return dfs.ParityGroup{}, false }
-func (w *world) LastStamp() dfs.GenStamp                   { return w.stamp }
+func (w *world) Block(id dfs.BlockID) (Facts, bool) { f, ok := w.facts[id]; return f, ok }
+func (w *world) LastBlock() dfs.BlockID             { return w.last }
+func (w *world) Group(id dfs.BlockID) (dfs.ParityGroup, bool) {
+	g, ok := w.groups[id]
+	g.Members = slices.Clone(g.Members)
+	return g, ok
+}
+func (w *world) LastStamp() dfs.GenStamp { return w.stamp }
 
 const testBlock = 1 << 20
 
 var testConfig = Config{Seed: 1, Liveness: Liveness{MaxPause: time.Hour}}
 
 func newWorld(t require.TestingT, cfg Config) *world {
-	w := &world{t: t, now: time.Unix(1e9, 0), facts: map[dfs.BlockID]Facts{}, last: dfs.FirstBlockID - 1,
+	w := &world{t: t, now: time.Unix(1e9, 0), facts: map[dfs.BlockID]Facts{}, groups: map[dfs.BlockID]dfs.ParityGroup{}, last: dfs.FirstBlockID - 1,
 		stamp: dfs.FirstGenStamp - 1, known: map[string]map[dfs.BlockID]Replica{}}
 	m, err := New(cfg, w)
 	require.NoError(t, err)
@@ -87,9 +94,15 @@ func (w *world) addNode(rack string, volumes int) *fakeNode {
 
 func (w *world) start(n *fakeNode) {
 	n.up = true
+	if w.starting != nil {
+		w.starting(n)
+	}
 	w.m.Register(w.now, &n.reg)
 	for _, s := range n.reg.Storages {
 		w.fullReport(n, s.UUID)
+	}
+	if w.started != nil {
+		w.started(n)
 	}
 }
 
@@ -352,7 +365,9 @@ func (w *world) check() {
 			require.Equal(w.t, bad > 0, r.flags&flagCorrupt != 0)
 			if r.flags&flagSafe != 0 {
 				safe++
-				require.Equal(w.t, Complete, w.facts[id].State)
+				if f, ok := w.facts[id]; ok { // else its removal has not been told yet
+					require.Equal(w.t, Complete, f.State)
+				}
 			}
 			require.Equal(w.t, m.open[id] != nil, r.flags&flagOpen != 0)
 			require.Equal(w.t, m.repairs[id] != nil, r.flags&flagRepair != 0)
