@@ -249,3 +249,36 @@ func TestReadAhead(t *testing.T) {
 	require.NoError(t, f.Close())
 	require.Equal(t, data, get(t, a, "/a"))
 }
+
+// A file is being overwritten when a member is replaced: what the log says of it, the old
+// bytes or the new, must be on the new member when the array counts as whole.
+func TestReplaceUnderAnOpenFile(t *testing.T) {
+	for lost := range 3 {
+		m := vfs.NewMem()
+		c := dirs(m, 3)
+		c.Unit = 512
+		a := mustOpen(t, c)
+		was, is := noise(1, 40_000), noise(2, 40_000)
+		put(t, a, "/a", was)
+		f, err := a.OpenWrite("/a")
+		require.NoError(t, err)
+		_, err = f.WriteAt(is, 0)
+		require.NoError(t, err)
+		require.NoError(t, a.Replace("/m1", "/new"))
+		require.NoError(t, a.WaitRebuild(context.Background()))
+		require.False(t, a.Status().Degraded)
+		d := m.CrashClone(vfs.Choice{})
+		require.NoError(t, d.Rename(a.Status().Members[lost].Dir, "/gone"))
+		b := mustOpen(t, dirs(d, 3))
+		if got := get(t, b, "/a"); string(got) != string(was) {
+			require.Equal(t, is, got)
+		}
+		require.NoError(t, b.Close())
+		require.NoError(t, f.Close())
+		require.Equal(t, is, get(t, a, "/a"))
+		rep, err := a.Verify(context.Background())
+		require.NoError(t, err)
+		require.Zero(t, rep.Repaired)
+		require.Empty(t, rep.Damaged)
+	}
+}

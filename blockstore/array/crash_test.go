@@ -197,7 +197,8 @@ type scenario struct {
 	wrap    func(f vfs.FS) vfs.FS
 	run     func(p *player, a *Array) error
 	each    bool
-	damaged bool // a member fails on the way
+	second  []int // may be away too: opening is refused then, or finds what is right
+	damaged bool  // a member fails on the way
 }
 
 func (c scenario) config(f vfs.FS) Config {
@@ -289,6 +290,26 @@ func (c scenario) check(p *player, disk *vfs.Mem, turn int) error {
 		err = c.judge(p, a, lost < 0 && gone == "" && !c.damaged)
 		if err := errors.Join(err, a.Close()); err != nil {
 			return fmt.Errorf("with member %d away: %w", lost, err)
+		}
+	}
+	for _, lost := range c.second {
+		if gone != "" {
+			break
+		}
+		d := disk.CrashClone(vfs.Choice{})
+		if err := away(d, fmt.Sprint("/m", lost)); err != nil {
+			return err
+		}
+		a, err := Open(c.config(d))
+		if errors.Is(err, ErrLost) {
+			continue
+		}
+		if err == nil {
+			err = c.judge(p, a, false)
+			err = errors.Join(err, a.Close())
+		}
+		if err != nil {
+			return fmt.Errorf("with member %d away as the second: %w", lost, err)
 		}
 	}
 	return nil
@@ -394,7 +415,7 @@ func TestCrashDegraded(t *testing.T) {
 // come back when it does.
 func TestCrashMemberFails(t *testing.T) {
 	k := 0
-	scenario{n: 3, lose: []int{1}, damaged: true, setup: before, run: all, wrap: func(f vfs.FS) vfs.FS {
+	scenario{n: 3, lose: []int{1}, second: []int{0, 2}, damaged: true, setup: before, run: all, wrap: func(f vfs.FS) vfs.FS {
 		x := faultfs.New(f)
 		k += 3
 		after := x.Ops() + 40 + k%150
@@ -448,14 +469,17 @@ func TestCrashReplace(t *testing.T) {
 
 // After a replacement that was finished the array is whole: any member may go.
 func TestCrashAfterReplace(t *testing.T) {
-	c := scenario{n: 3, lose: []int{0, 2}, setup: func(p *player, a *Array, f vfs.FS) error {
+	c := scenario{n: 3, lose: []int{0, 2}, each: true, setup: func(p *player, a *Array, f vfs.FS) error {
 		if err := before(p, a, f); err != nil {
 			return err
 		}
-		if err := a.Replace("/m1", "/new"); err != nil {
-			return err
-		}
-		return a.WaitRebuild(context.Background())
+		return run(
+			func() error { return p.write("/old", 100, noise(30, 20_000)) }, // on its way, not synced
+			func() error { return a.Replace("/m1", "/new") },
+			func() error { return a.WaitRebuild(context.Background()) },
+			func() error { return p.write("/old", 200, noise(31, 20)) },
+			func() error { return p.sync("/old") },
+			func() error { return p.close("/old") })
 	}, run: all}
 	c.crash(t)
 }

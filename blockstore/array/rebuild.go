@@ -212,16 +212,44 @@ func (a *Array) finish(m *member) error {
 	return a.settle()
 }
 
-// rebuildFile writes a member's units of one file. What is not in the log when it begins
-// was perhaps written before the member joined; what is written later goes to the member
-// too. So the file is synced before and after: then all that the log says of it is there.
+// rebuildFile writes a member's units of one file: of each stripe that is on the members.
+// What changes meanwhile goes to the new member too, and is synced at the end: then all
+// that the log says of the file is there.
 func (a *Array) rebuildFile(b *rebuilder, m *member, id uint64) error {
 	n, w := a.hold(id)
 	if n == nil {
 		return nil // removed meanwhile
 	}
 	defer a.release(n, w)
-	a.settleFile(n, w)
+	for {
+		before := a.broken(w)
+		if err := a.rebuildStripes(b, m, n, w); err != nil {
+			return err
+		}
+		a.settleFile(n, w)
+		if a.broken(w) == before {
+			break
+		}
+		// Its writer met an error just now: what was left to it will not come any more.
+	}
+	w.io.Lock()
+	defer w.io.Unlock()
+	if err := w.syncColumn(n, m); err != nil {
+		if err := a.fail(m, err); err != nil {
+			return err
+		}
+		return m.cause()
+	}
+	return nil
+}
+
+func (a *Array) broken(w *work) bool {
+	w.io.Lock()
+	defer w.io.Unlock()
+	return a.ready(w) != nil
+}
+
+func (a *Array) rebuildStripes(b *rebuilder, m *member, n *node, w *work) error {
 	damaged := false
 	for stripe := int64(0); ; stripe += int64(a.rows) {
 		if err := b.ctx.Err(); err != nil {
@@ -248,15 +276,6 @@ func (a *Array) rebuildFile(b *rebuilder, m *member, id uint64) error {
 	}
 	if damaged {
 		a.event(Event{Kind: StripeDamaged, Dir: m.dir, File: a.nameOf(n), Err: errUnits})
-	}
-	a.settleFile(n, w)
-	w.io.Lock()
-	defer w.io.Unlock()
-	if err := w.syncColumn(n, m); err != nil {
-		if err := a.fail(m, err); err != nil {
-			return err
-		}
-		return m.cause()
 	}
 	return nil
 }
@@ -329,15 +348,16 @@ func (a *Array) rebuildRows(n *node, w *work, m *member, first int64) (written i
 }
 
 // onDisk gives what of a file is on the members: where its stripes are, and how many
-// bytes of each are surely there. Stripes that are changed in memory only count as the
-// log has them. io is held.
+// bytes of each are surely there; none of those that are changed in memory, which are to
+// be written again. Of a file whose writer met an error it is what the log says, since
+// nothing more will come. io is held.
 func (a *Array) onDisk(n *node, w *work) (v view, need func(stripe int64) int64) {
 	w.flights.Wait()
-	sb := a.geo.StripeBytes()
-	v = view{over: w.over, size: n.size.Load()}
 	if a.ready(w) != nil {
-		v = view{over: n.over, size: n.logged} // nothing more will come of what its writer did
+		v = view{over: n.over, size: n.logged}
+		return v, func(stripe int64) int64 { return v.need(a, stripe) }
 	}
+	v = view{over: w.over, size: n.size.Load()}
 	w.mu.RLock()
 	defer w.mu.RUnlock()
 	inMemory := map[int64]bool{}
@@ -348,14 +368,14 @@ func (a *Array) onDisk(n *node, w *work) (v view, need func(stripe int64) int64)
 			}
 		}
 	}
-	small := w.small != nil && w.dirty
-	logged := n.logged
+	if w.small != nil && w.dirty {
+		inMemory[0] = true // it is all in one stripe
+	}
 	return v, func(stripe int64) int64 {
-		length := v.need(a, stripe)
-		if small || inMemory[stripe] {
-			length = min(length, max(0, min(sb, logged-stripe*sb)))
+		if inMemory[stripe] {
+			return 0
 		}
-		return length
+		return v.need(a, stripe)
 	}
 }
 
