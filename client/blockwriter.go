@@ -136,7 +136,7 @@ func (b *blockWriter) connect(stamp dfs.GenStamp, stage datatransfer.Stage) (bad
 	for _, n := range b.nodes[1:] {
 		q.Targets = append(q.Targets, datatransfer.Target{Node: n.Node.DatanodeID, Type: n.Type, StorageID: n.Storage})
 	}
-	if err := conn.Net.SetReadDeadline(time.Now().Add(b.w.c.cfg.Write.Timeout)); err != nil {
+	if err := conn.Net.SetReadDeadline(time.Now().Add(b.w.c.cfg.Write.timeout(len(b.nodes)))); err != nil {
 		return fail(0, err)
 	}
 	resp, err := conn.Call(q)

@@ -63,7 +63,9 @@ type WriteConfig struct {
 	PacketSize int
 	// Window is how many packets may be unacknowledged; 0 means 80.
 	Window int
-	// Timeout ends a pipeline that acknowledges nothing for so long; 0 means 65 s.
+	// Timeout ends a pipeline of one datanode that acknowledges nothing for so long; 0 means
+	// 65 s. Each further datanode adds a thirteenth of it, so that a silent one is found by the
+	// one before it, which names it, and not by the client, which can't.
 	Timeout time.Duration
 	// Heartbeat is how long a pipeline may be silent; 0 means 30 s.
 	Heartbeat time.Duration
@@ -76,6 +78,11 @@ type WriteConfig struct {
 	Retries int
 	// CloseRetries bounds complete calls while replicas are missing; 0 means 10.
 	CloseRetries int
+}
+
+// timeout is how long a pipeline of so many datanodes may be silent.
+func (c *WriteConfig) timeout(nodes int) time.Duration {
+	return c.Timeout + c.Timeout/13*time.Duration(max(0, nodes-1))
 }
 
 // ReplacePolicy says when a pipeline that lost a datanode gets another one.

@@ -39,7 +39,7 @@ func newPipeline(ctx context.Context, cfg *Config, conn *datatransfer.Conn, node
 	p := &pipeline{conn: conn, nodes: nodes, acked: acked, bad: -1, signal: make(chan struct{}, 1), done: make(chan struct{}), sent: time.Now()}
 	p.stop = context.AfterFunc(ctx, func() { p.fail(ctx.Err(), -1) })
 	p.wg.Add(2)
-	go p.readAcks(cfg.Write.Timeout)
+	go p.readAcks(cfg.Write.timeout(nodes))
 	go p.heartbeat(cfg.Write.Heartbeat)
 	return p
 }

@@ -151,10 +151,12 @@ func (p *pipeline) connectMirror() *datatransfer.Response {
 }
 
 // mirrorPatience is how long the next node may be silent when it owes an answer: longer the
-// more nodes are behind it, so that it gives up on them first and names the right one.
+// more nodes are behind it, so that it gives up on them first and names the right one, and
+// shorter than that of the node or client before. By default 60 s and 5 s a node, as in HDFS,
+// whose clients wait for 60 s and 5 s for each node of the pipeline.
 func (p *pipeline) mirrorPatience() time.Duration {
-	t := p.dn.cfg.Timeouts.Read
-	return t + t/15*time.Duration(len(p.req.Targets))
+	t := p.dn.cfg.Timeouts.Read / 15
+	return 12*t + t*time.Duration(len(p.req.Targets))
 }
 
 // abandon removes a replica that was made for a pipeline which never came to be. A
