@@ -41,6 +41,7 @@ type degraded struct {
 	buf    []byte // a piece, and what is left of it
 	rest   []byte
 	failed error
+	link   bool // a part of a chain and not a reader's
 	close  func()
 }
 
@@ -97,16 +98,27 @@ func (dn *DataNode) beginDegraded(reply *control.SourcesReply, off, length int64
 		end = min(b.Length, (end+per-1)/per*per)
 	}
 	piece := int(max(per, packetData/per*per))
-	d := &degraded{dn: dn, block: b, sum: sum, want: reply.Sum, start: start, at: start, close: func() {},
-		x: dn.exclusiveOf(dn.ctx, reply.Sources, start, end, piece, readClient)}
-	if d.x.left() > 0 {
-		d.buf = getPiece(d.x.piece)
-		if err := d.fill(); err != nil {
-			d.x.close()
-			return d, err
-		}
+	x := dn.exclusiveOf(dn.ctx, reply.Sources, start, end, piece, exclusiveOptions{client: readClient, chain: true})
+	d := newDegraded(dn, b, sum, reply.Sum, x)
+	return d, d.begin()
+}
+
+func newDegraded(dn *DataNode, b dfs.Block, sum datatransfer.Checksum, want control.Sum, x *exclusive) *degraded {
+	return &degraded{dn: dn, block: b, sum: sum, want: want, x: x, start: x.at, at: x.at, close: func() {}}
+}
+
+// begin makes the first piece, so that a failure is known before anything is answered; then
+// everything is closed.
+func (d *degraded) begin() error {
+	if d.x.left() == 0 {
+		return nil
 	}
-	return d, nil
+	d.buf = getPiece(d.x.piece)
+	err := d.fill()
+	if err != nil {
+		d.x.close()
+	}
+	return err
 }
 
 // fill makes the next piece.
@@ -160,8 +172,10 @@ func (d *degraded) Read(data, sums []byte) (int, error) {
 				d.failed = d.fill()
 			}
 			if d.failed != nil {
-				d.dn.groups.sources.forget(d.block.ID)
-				d.dn.groups.metrics.degradedFailures.Inc()
+				if !d.link {
+					d.dn.groups.sources.forget(d.block.ID)
+					d.dn.groups.metrics.degradedFailures.Inc()
+				}
 				return 0, d.failed
 			}
 			continue
@@ -173,7 +187,9 @@ func (d *degraded) Read(data, sums []byte) (int, error) {
 	if sums != nil {
 		d.sum.Fill(sums[:d.sum.Size(n)], data[:n])
 	}
-	d.dn.groups.metrics.degradedBytes.Add(float64(n))
+	if !d.link {
+		d.dn.groups.metrics.degradedBytes.Add(float64(n))
+	}
 	return n, nil
 }
 

@@ -46,6 +46,8 @@ type feed struct {
 	checksum datatransfer.Checksum
 	from     []int // the places that gave bytes
 	err      error // why it ended early; valid once pieces is closed
+	// chain: the sources that other datanodes join on the way; src stands for all of them.
+	chain []control.Source
 }
 
 func newFeed(dn *DataNode, src control.Source, off, end int64, piece int, client string) *feed {
@@ -92,6 +94,9 @@ func (f *feed) run(ctx context.Context) {
 
 // read tries one place after the other, those that have given something even twice.
 func (f *feed) read(ctx context.Context) error {
+	if f.chain != nil {
+		return f.readFrom(ctx, nil)
+	}
 	if len(f.src.Targets) == 0 {
 		return dfs.Errorf(dfs.Unavailable, "no place of %v is known", f.src.Block)
 	}
@@ -154,7 +159,7 @@ func (f *feed) readFrom(ctx context.Context, place *control.Target) error {
 			s.close(false)
 			return err
 		}
-		if f.whole() {
+		if f.whole() && f.chain == nil {
 			f.crc = s.update(f.crc, b)
 		}
 		f.at += int64(len(b))
@@ -202,6 +207,9 @@ type replicaStream interface {
 
 // open begins to read at a place.
 func (f *feed) open(ctx context.Context, place *control.Target) (replicaStream, error) {
+	if f.chain != nil {
+		return f.openChain(ctx)
+	}
 	if place.Node.UUID == f.dn.ID().UUID {
 		return f.openLocal(ctx)
 	}
@@ -295,6 +303,15 @@ func (l *localStream) update(crc uint32, p []byte) uint32 {
 func (l *localStream) close(bool) { _ = l.r.Close() } // nothing was written
 
 func (f *feed) openRemote(ctx context.Context, place *control.Target) (replicaStream, error) {
+	return f.openStream(ctx, place, func(c *datatransfer.Conn) (*datatransfer.BlockReader, error) {
+		return c.StartRead(&datatransfer.ReadRequest{
+			Block: datatransfer.BlockRef{PoolID: f.dn.state.cluster.PoolID, Block: f.src.Block}, Client: f.client, Offset: f.at, Length: f.end - f.at,
+		})
+	})
+}
+
+// openStream connects to a datanode and begins to read there.
+func (f *feed) openStream(ctx context.Context, place *control.Target, start func(*datatransfer.Conn) (*datatransfer.BlockReader, error)) (replicaStream, error) {
 	addr := transferAddr(&place.Node)
 	nc, err := f.dn.dial(addr)
 	if err != nil {
@@ -306,10 +323,7 @@ func (f *feed) openRemote(ctx context.Context, place *control.Target) (replicaSt
 		s.close(false)
 		return nil, err
 	}
-	s.br, err = s.c.StartRead(&datatransfer.ReadRequest{
-		Block: datatransfer.BlockRef{PoolID: f.dn.state.cluster.PoolID, Block: f.src.Block}, Client: f.client, Offset: f.at, Length: f.end - f.at,
-	})
-	if err != nil {
+	if s.br, err = start(s.c); err != nil {
 		s.close(false)
 		return nil, err
 	}

@@ -23,13 +23,19 @@ type foldResult struct {
 // fold carries out a CmdFold and tells the name node how it ended.
 func (dn *DataNode) fold(s *session, cmd control.Command) {
 	start := time.Now()
-	res, err := dn.foldOnce(dn.ctx, cmd)
+	// A sum that is recorded proves the result, so that the sources may be joined elsewhere.
+	chain := cmd.Sum.HasCRC
+	res, err := dn.foldOnce(dn.ctx, cmd, chain)
+	if chain && dfs.Is(err, dfs.Corrupt) {
+		chain = false // which source is wrong shows when each is read by itself
+		res, err = dn.foldOnce(dn.ctx, cmd, chain)
+	}
 	for range len(cmd.Sources) {
 		var wrong *wrongSum
 		if !errors.As(err, &wrong) || !dropPlace(cmd.Sources, wrong) {
 			break
 		}
-		res, err = dn.foldOnce(dn.ctx, cmd)
+		res, err = dn.foldOnce(dn.ctx, cmd, chain)
 	}
 	if dn.ctx.Err() != nil {
 		return
@@ -76,7 +82,7 @@ func (dn *DataNode) foldDone(cmd control.Command, res foldResult, err error) *co
 }
 
 // foldOnce makes the replica, unless it is there already.
-func (dn *DataNode) foldOnce(ctx context.Context, cmd control.Command) (foldResult, error) {
+func (dn *DataNode) foldOnce(ctx context.Context, cmd control.Command, chain bool) (foldResult, error) {
 	if len(cmd.Sources) == 0 {
 		return foldResult{}, dfs.Errorf(dfs.IllegalArgument, "%v is to be made of nothing", cmd.Block)
 	}
@@ -107,7 +113,10 @@ func (dn *DataNode) foldOnce(ctx context.Context, cmd control.Command) (foldResu
 	if err != nil {
 		return foldResult{}, err
 	}
-	res, err := dn.foldInto(ctx, w, cmd, b.Length, sum)
+	per := max(1, int(sum.BytesPer))
+	x := dn.exclusiveOf(ctx, cmd.Sources, 0, b.Length, max(per, foldPiece/per*per), exclusiveOptions{client: foldClient, chain: chain})
+	res, err := dn.foldInto(ctx, w, x, cmd.Sum, sum)
+	x.close()
 	if cerr := w.Close(); cerr != nil {
 		dn.cfg.Log.Warn("writer not closed", "block", b.String(), "err", cerr)
 	}
@@ -116,20 +125,16 @@ func (dn *DataNode) foldOnce(ctx context.Context, cmd control.Command) (foldResu
 
 // foldInto writes the exclusive or of the sources, and finalizes it when all of them were
 // what they should be and so is it.
-func (dn *DataNode) foldInto(ctx context.Context, w *blockstore.Writer, cmd control.Command, length int64, sum datatransfer.Checksum) (res foldResult, err error) {
-	per := int(sum.BytesPer)
-	piece := max(per, foldPiece/per*per)
-	x := dn.exclusiveOf(ctx, cmd.Sources, 0, length, piece, foldClient)
-	defer x.close()
+func (dn *DataNode) foldInto(ctx context.Context, w *blockstore.Writer, x *exclusive, want control.Sum, sum datatransfer.Checksum) (res foldResult, err error) {
 	rest := foldRest
-	if cmd.Sum.HasCRC {
+	if want.HasCRC {
 		rest = rebuildRest
 	}
-	buf := getPiece(min(piece, max(1, int(min(length, int64(piece))))))
+	buf := getPiece(x.piece)
 	defer putPiece(buf)
 	sums := make([]byte, sum.Size(len(buf)))
 	tally := newTally(sum)
-	for at := int64(0); at < length; {
+	for at := int64(0); x.left() > 0; {
 		start := time.Now()
 		b := buf[:x.left()]
 		read, err := x.next(b)
@@ -152,7 +157,7 @@ func (dn *DataNode) foldInto(ctx context.Context, w *blockstore.Writer, cmd cont
 		return res, err
 	}
 	res.crc = tally.crc()
-	if res.members, err = x.proof(res.crc, length, cmd.Sum); err != nil {
+	if res.members, err = x.proof(res.crc, want); err != nil {
 		return res, err
 	}
 	res.replica, err = w.Finalize()
@@ -191,24 +196,24 @@ func (t *tally) crc() uint32 {
 
 // proof lists what was read, and compares the result's CRC with the recorded one and, if
 // all sources were read to their ends, with what theirs make it.
-func (x *exclusive) proof(crc uint32, length int64, want control.Sum) ([]dfs.ParityMember, error) {
+func (x *exclusive) proof(crc uint32, want control.Sum) ([]dfs.ParityMember, error) {
 	if want.HasCRC && want.CRC != crc {
 		return nil, dfs.Errorf(dfs.Corrupt, "the exclusive or has the CRC %08x instead of %08x", crc, want.CRC)
 	}
-	members := make([]dfs.ParityMember, 0, len(x.feeds))
-	sums := make([]raid.Sum, 0, len(x.feeds))
-	for _, f := range x.feeds {
-		m := dfs.ParityMember{Block: f.src.Block, Checksum: f.checksum.Type, BytesPer: int(f.checksum.BytesPer), CRC: f.src.CRC}
-		if f.whole() {
-			m.CRC = f.crc
+	members := make([]dfs.ParityMember, 0, len(x.sources))
+	sums := make([]raid.Sum, 0, len(x.sources))
+	for i := range x.sources {
+		m := dfs.ParityMember{Block: x.sources[i].Block, CRC: x.sources[i].CRC}
+		if f := x.feedOf(&x.sources[i]); f != nil {
+			m.CRC, m.Checksum, m.BytesPer = f.crc, f.checksum.Type, int(f.checksum.BytesPer)
 			sums = append(sums, raid.Sum{CRC: f.crc, Length: f.end})
 		}
 		members = append(members, m)
 	}
-	if len(sums) < len(x.feeds) {
+	if len(sums) < len(x.sources) {
 		return members, nil
 	}
-	if made := raid.ParityCRC(sums...); crc != raid.ExtendCRC(made.CRC, length-made.Length) {
+	if made := raid.ParityCRC(sums...); crc != raid.ExtendCRC(made.CRC, x.end-made.Length) {
 		return nil, dfs.Errorf(dfs.Corrupt, "the exclusive or has the CRC %08x, its sources make it %08x", crc, made.CRC)
 	}
 	return members, nil

@@ -146,6 +146,7 @@ type groupMetrics struct {
 	degraded, degradedBytes            prometheus.Counter
 	degradedFailures, asked            prometheus.Counter
 	scrubs, bad, disagree              prometheus.Counter
+	links, broken                      prometheus.Counter
 }
 
 func (m *groupMetrics) make(counter func(name, help string) prometheus.Counter) {
@@ -160,6 +161,8 @@ func (m *groupMetrics) make(counter func(name, help string) prometheus.Counter) 
 	m.degradedBytes = counter("degraded_read_bytes_total", "Bytes of blocks that were made from their parity group for readers.")
 	m.degradedFailures = counter("degraded_read_failures_total", "Degraded reads that failed.")
 	m.asked = counter("parity_sources_asked_total", "Questions to the name node about blocks that are not here.")
+	m.links = counter("parity_chain_links_total", "Parts of a chain of datanodes that joins the sources of a block.")
+	m.broken = counter("parity_chains_broken_total", "Chains that broke or could not be made: the sources were read each by itself.")
 	m.scrubs = counter("parity_scrubs_total", "Parity groups checked by their checksums.")
 	m.bad = counter("parity_sources_bad_total", "Replicas that are not what the name node has recorded.")
 	m.disagree = counter("parity_disagreements_total", "Parity groups whose checksums do not add up though each is as recorded.")

@@ -16,7 +16,7 @@ import (
 const benchMember = 32 << 20
 
 // storeBlock puts a finalized replica into a node's store.
-func storeBlock(b *testing.B, n *node, block dfs.Block, data []byte) dfs.Block {
+func storeBlock(b testing.TB, n *node, block dfs.Block, data []byte) dfs.Block {
 	w, err := n.state.store.Create(blockstore.CreateOptions{Block: block})
 	if err != nil {
 		b.Fatal(err)
@@ -61,7 +61,7 @@ func BenchmarkFold(b *testing.B) {
 				for b.Loop() {
 					cmd.Block = newBlock()
 					cmd.Block.Length = -1
-					res, err := n.foldOnce(b.Context(), cmd)
+					res, err := n.foldOnce(b.Context(), cmd, false)
 					if err != nil {
 						b.Fatal(err)
 					}
@@ -114,6 +114,10 @@ func drain(n *node, block dfs.Block) error {
 	if err != nil {
 		return err
 	}
+	return drainConn(nc, block)
+}
+
+func drainConn(nc net.Conn, block dfs.Block) error {
 	defer nc.Close()
 	c := datatransfer.NewConn(nc)
 	defer c.Release()

@@ -28,7 +28,7 @@ func (dn *DataNode) sumOf(ctx context.Context, src control.Source, at *control.T
 		}
 	}
 	src.Targets, src.HasCRC = []control.Target{*at}, false
-	x := dn.exclusiveOf(ctx, []control.Source{src}, 0, src.Block.Length, foldPiece, foldClient)
+	x := dn.exclusiveOf(ctx, []control.Source{src}, 0, src.Block.Length, foldPiece, exclusiveOptions{client: foldClient})
 	defer x.close()
 	buf := getPiece(foldPiece)
 	defer putPiece(buf)

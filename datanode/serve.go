@@ -124,6 +124,8 @@ func (dn *DataNode) serveOp(c *datatransfer.Conn, q datatransfer.Request) (again
 		return dn.serveRead(c, q)
 	case *datatransfer.WriteRequest:
 		return false, dn.serveWrite(c, q)
+	case *datatransfer.CustomRequest:
+		return dn.serveChain(c, q)
 	case *datatransfer.ChecksumRequest:
 		return dn.serveChecksum(c, q)
 	case *datatransfer.TransferRequest:

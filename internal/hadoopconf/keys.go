@@ -119,6 +119,8 @@ var dataNodeKeys = []Key{
 	{Name: "dfs.datanode.balance.bandwidthPerSec", Kind: Size, Default: "100m", Old: []string{"dfs.balance.bandwidthPerSec"}, Doc: "bytes a second for balancing"},
 	{Name: "dfs.datanode.data.transfer.bandwidthPerSec", Kind: Size, Default: "0", Doc: "bytes a second for copies; 0: no limit"},
 	{Name: "dfs.datanode.scan.period.hours", Kind: Int, Default: "504", Min: -1, Max: 1 << 20, Doc: "every block is read and checked this often (h); negative: never"},
+	{Name: "redoubt.datanode.raid.bandwidthPerSec", Kind: Size, Default: "0", Doc: "bytes a second that a datanode reads to make and rebuild blocks of parity groups; 0: no limit"},
+	{Name: "redoubt.datanode.raid.streams", Kind: Int, Default: "16", Min: 1, Max: 1 << 16, Doc: "readers at a time whose block a datanode makes from its parity group"},
 	{Name: "dfs.block.scanner.volume.bytes.per.second", Kind: Size, Default: "1048576", Doc: "bytes a second of scrubbing per volume; 0: none"},
 	{Name: "dfs.datanode.directoryscan.interval", Kind: Duration, Unit: time.Second, Default: "21600", Doc: "how often volumes are compared with memory (s)"},
 	{Name: "dfs.blockreport.initialDelay", Kind: Duration, Unit: time.Second, Default: "0", Doc: "most seconds to wait, at random, before the first full report"},

@@ -24,6 +24,7 @@ var dataNodeKeys = []string{
 	"dfs.datanode.address", "dfs.datanode.ipc.address", "dfs.datanode.http.address", "dfs.datanode.hostname",
 	"dfs.datanode.data.dir", "dfs.datanode.failed.volumes.tolerated", "dfs.datanode.du.reserved",
 	"dfs.datanode.max.transfer.threads", "dfs.datanode.balance.bandwidthPerSec", "dfs.datanode.data.transfer.bandwidthPerSec",
+	"redoubt.datanode.raid.bandwidthPerSec", "redoubt.datanode.raid.streams",
 	"dfs.datanode.scan.period.hours", "dfs.block.scanner.volume.bytes.per.second",
 	"dfs.datanode.socket.write.timeout", "dfs.datanode.socket.reuse.keepalive", "dfs.client.socket-timeout",
 }
@@ -49,6 +50,8 @@ func DataNode(conf *hadoopconf.Conf, nameNodes []string) (datanode.Config, error
 			Streams:           conf.Int("dfs.datanode.max.transfer.threads"),
 			TransferBandwidth: conf.Size("dfs.datanode.data.transfer.bandwidthPerSec"),
 			BalanceBandwidth:  conf.Size("dfs.datanode.balance.bandwidthPerSec"),
+			GroupBandwidth:    conf.Size("redoubt.datanode.raid.bandwidthPerSec"),
+			DegradedStreams:   conf.Int("redoubt.datanode.raid.streams"),
 			ScrubBandwidth:    conf.Size("dfs.block.scanner.volume.bytes.per.second"),
 			ScrubPeriod:       time.Duration(conf.Int("dfs.datanode.scan.period.hours")) * time.Hour,
 			ReportReplicas:    conf.Int("dfs.blockreport.split.threshold"),

@@ -255,6 +255,18 @@ func TestFoldCommands(t *testing.T) {
 	require.True(t, before.Active)
 }
 
+func TestChainRequestsThatMakeNoSense(t *testing.T) {
+	for _, req := range []ChainRequest{
+		{End: 10}, {Offset: -1, Sources: make([]Source, 1)}, {Offset: 2, End: 1, Sources: make([]Source, 1)},
+		{Sources: []Source{{Block: dfs.Block{Length: -1}}}}, {Sources: []Source{{Targets: []Target{{Storage: string(make([]byte, maxChain))}}}}},
+	} {
+		body, err := AppendChain([]byte("x"), &req)
+		require.NoError(t, err)
+		_, err = DecodeChain(body[1:])
+		require.Equal(t, dfs.IllegalArgument, dfs.KindOf(err))
+	}
+}
+
 func TestFutureVersionIsSaid(t *testing.T) {
 	body, err := encode(&HandshakeRequest{})
 	require.NoError(t, err)

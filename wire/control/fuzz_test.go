@@ -65,6 +65,29 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
+// FuzzChain feeds any bytes to the decoder of chain requests. What it takes can be obeyed.
+func FuzzChain(f *testing.F) {
+	source := Source{Block: dfs.Block{ID: 1, Length: 9}, Targets: []Target{{Storage: "s"}}, CRC: 1 << 31, HasCRC: true}
+	body, err := AppendChain(nil, &ChainRequest{PoolID: "p", Client: "c", End: 10, Sources: []Source{source, {}}})
+	require.NoError(f, err)
+	f.Add(body)
+	f.Add(body[:len(body)-1])
+	f.Add([]byte{bodyVersion, 0x90})
+	f.Fuzz(func(t *testing.T, in []byte) {
+		req, err := DecodeChain(in)
+		if err != nil {
+			return
+		}
+		require.LessOrEqual(t, req.Offset, req.End)
+		require.NotEmpty(t, req.Sources)
+		out, err := AppendChain(nil, req)
+		require.NoError(t, err)
+		again, err := DecodeChain(out)
+		require.NoError(t, err)
+		require.Equal(t, req, again)
+	})
+}
+
 // FuzzReplicas must neither panic nor call back more often than bytes allow.
 func FuzzReplicas(f *testing.F) {
 	f.Add(AppendReplica(nil, 0, ReplicaInfo{Block: dfs.Block{ID: dfs.FirstBlockID, GenStamp: 1001, Length: 1 << 27}}), 1)

@@ -78,6 +78,7 @@ func TestRequestsRoundTrip(t *testing.T) {
 			&ReadRequest{Block: block, Client: client, Offset: length.Draw(t, "off"), Length: length.Draw(t, "n"), NoChecksums: rapid.Bool().Draw(t, "no")},
 			&TransferRequest{Block: block, Client: client, Targets: ts},
 			&ChecksumRequest{Block: block, Kind: ChecksumComposite, StripeLength: length.Draw(t, "stripe")},
+			&CustomRequest{Body: append([]byte(nil), rapid.SliceOf(rapid.Byte()).Draw(t, "body")...)},
 		}
 		var stream []byte
 		var err error

@@ -84,6 +84,16 @@ type BlockReader struct {
 
 // StartRead asks for a block's bytes. A datanode's refusal comes back as a *dfs.Error.
 func (c *Conn) StartRead(q *ReadRequest) (*BlockReader, error) {
+	return c.startRead(q, q.Block, q.Offset, q.Length)
+}
+
+// StartCustomRead asks for length bytes from off on with a custom operation that is answered
+// as READ_BLOCK is.
+func (c *Conn) StartCustomRead(body []byte, off, length int64) (*BlockReader, error) {
+	return c.startRead(&CustomRequest{Body: body}, BlockRef{}, off, length)
+}
+
+func (c *Conn) startRead(q Request, block BlockRef, off, length int64) (*BlockReader, error) {
 	resp, err := c.Call(q)
 	if err != nil {
 		return nil, err
@@ -92,13 +102,13 @@ func (c *Conn) StartRead(q *ReadRequest) (*BlockReader, error) {
 		return nil, err
 	}
 	if resp.Read == nil {
-		return nil, fmt.Errorf("datatransfer: READ_BLOCK answered without checksum information: %w", ErrFrame)
+		return nil, fmt.Errorf("datatransfer: %v answered without checksum information: %w", q.Op(), ErrFrame)
 	}
-	if at := resp.Read.ChunkOffset; at > q.Offset || at+int64(resp.Read.Checksum.BytesPer) <= q.Offset {
-		return nil, fmt.Errorf("datatransfer: read at %d answered from %d: %w", q.Offset, at, ErrFrame)
+	if at := resp.Read.ChunkOffset; at > off || at+int64(resp.Read.Checksum.BytesPer) <= off {
+		return nil, fmt.Errorf("datatransfer: read at %d answered from %d: %w", off, at, ErrFrame)
 	}
 	return &BlockReader{
-		conn: c, sum: resp.Read.Checksum, pos: q.Offset, end: q.Offset + q.Length, at: resp.Read.ChunkOffset, block: q.Block,
+		conn: c, sum: resp.Read.Checksum, pos: off, end: off + length, at: resp.Read.ChunkOffset, block: block,
 	}, nil
 }
 

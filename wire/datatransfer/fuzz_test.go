@@ -19,6 +19,8 @@ func FuzzReader(f *testing.F) {
 	f.Add(q)
 	q, _ = AppendRequest(nil, &ChecksumRequest{})
 	f.Add(q)
+	q, _ = AppendRequest(nil, &CustomRequest{Body: []byte{1, 2}})
+	f.Add(q)
 	q, _ = AppendResponse(nil, &Response{Read: &ReadInfo{Checksum: DefaultChecksum}})
 	f.Add(q)
 	f.Add(AppendAck(nil, &Ack{Replies: []Status{0, 1}}))

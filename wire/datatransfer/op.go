@@ -39,6 +39,8 @@ func (o Op) String() string {
 		return "BLOCK_CHECKSUM"
 	case OpTransferBlock:
 		return "TRANSFER_BLOCK"
+	case OpCustom:
+		return "CUSTOM"
 	}
 	return fmt.Sprintf("Op(%d)", uint8(o))
 }
@@ -81,8 +83,8 @@ type Target struct {
 	StorageID string          // "": not said
 }
 
-// Request is one of *WriteRequest, *ReadRequest, *TransferRequest, *ChecksumRequest and
-// *OtherRequest.
+// Request is one of *WriteRequest, *ReadRequest, *TransferRequest, *ChecksumRequest,
+// *CustomRequest and *OtherRequest.
 type Request interface {
 	// Op gives the operation's code.
 	Op() Op
@@ -138,6 +140,13 @@ type ChecksumRequest struct {
 	Kind         ChecksumKind // 0 is ChecksumMD5CRC
 	StripeLength int64        // bytes; 0: one CRC for the block
 }
+
+// CustomRequest is what one program's datanodes ask of each other. This package does not know
+// the body.
+type CustomRequest struct{ Body []byte }
+
+// Op gives OpCustom.
+func (*CustomRequest) Op() Op { return OpCustom }
 
 // OtherRequest is an operation that this package doesn't decode.
 type OtherRequest struct{ Code Op }

@@ -45,7 +45,9 @@ func decodeRequest(op Op, b []byte) (Request, error) {
 		return decodeTransfer(b)
 	case OpBlockChecksum:
 		return decodeChecksum(b)
-	case OpReadMetadata, OpReplaceBlock, OpCopyBlock, OpRequestFDs, OpReleaseFDs, OpRequestShm, OpBlockGroupChecksum, OpCustom:
+	case OpCustom:
+		return &CustomRequest{Body: append([]byte(nil), b...)}, nil
+	case OpReadMetadata, OpReplaceBlock, OpCopyBlock, OpRequestFDs, OpReleaseFDs, OpRequestShm, OpBlockGroupChecksum:
 		return &OtherRequest{Code: op}, nil
 	}
 	return nil, fmt.Errorf("unknown operation code %d", op)
@@ -183,6 +185,10 @@ func AppendRequest(dst []byte, q Request) ([]byte, error) {
 		m = &hdfspb.OpTransferBlock{Header: clientHeader(q.Block, q.Client), Targets: nodes, TargetStorageTypes: types, TargetStorageIds: ids}
 	case *ChecksumRequest:
 		m = checksumMessage(q)
+	case *CustomRequest:
+		dst = binary.BigEndian.AppendUint16(dst, Version)
+		dst = append(dst, byte(OpCustom))
+		return protowire.AppendBytes(dst, q.Body), nil
 	default:
 		return nil, fmt.Errorf("datatransfer: %v can't be sent", q.Op())
 	}
