@@ -28,26 +28,32 @@ type cluster struct {
 	dir  string // where its data is
 }
 
-// fsBinary builds cmd/fs once for all tests.
-var fsBinary = sync.OnceValues(func() (string, error) {
+// programs builds our commands once for all tests and gives the directory they are in.
+var programs = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "redoubt-interop-")
 	if err != nil {
 		return "", err
 	}
-	bin := filepath.Join(dir, "fs")
-	build := exec.Command("go", "build", "-o", bin, "./cmd/fs")
+	build := exec.Command("go", "build", "-o", dir+"/", "./cmd/...")
 	build.Dir = ".."
 	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build ./cmd/fs: %w\n%s", err, out)
+		return "", fmt.Errorf("go build ./cmd/...: %w\n%s", err, out)
 	}
-	return bin, nil
+	return dir, nil
 })
+
+// program gives the path of one of our commands.
+func program(t testing.TB, name string) string {
+	dir, err := programs()
+	require.NoError(t, err)
+	return filepath.Join(dir, name)
+}
 
 func TestMain(m *testing.M) {
 	code := m.Run()
 	stopShared()
-	if bin, err := fsBinary(); err == nil {
-		os.RemoveAll(filepath.Dir(bin))
+	if dir, err := programs(); err == nil {
+		os.RemoveAll(dir)
 	}
 	os.Exit(code)
 }
@@ -60,11 +66,9 @@ func startRedoubt(t testing.TB, args ...string) cluster {
 	if uri := os.Getenv("INTEROP_FS"); uri != "" {
 		return cluster{uri: uri}
 	}
-	bin, err := fsBinary()
-	require.NoError(t, err)
 	dir := t.TempDir()
 	args = append([]string{"minicluster", "--dir", dir, "--rpc-port", "0", "--http-port", "0"}, args...)
-	out := start(t, exec.Command(bin, args...))
+	out := start(t, exec.Command(program(t, "fs"), args...))
 	m := readyLine.FindStringSubmatch(await(t, out, readyLine, 30*time.Second))
 	return cluster{uri: m[1], http: m[2], dir: dir}
 }
@@ -240,6 +244,9 @@ var toolClass = map[string]string{
 	"dfs":      "org.apache.hadoop.fs.FsShell",
 	"dfsadmin": "org.apache.hadoop.hdfs.tools.DFSAdmin",
 	"groups":   "org.apache.hadoop.hdfs.tools.GetGroups",
+	"fsck":     "org.apache.hadoop.hdfs.tools.DFSck",
+
+	"storagepolicies": "org.apache.hadoop.hdfs.tools.StoragePolicyAdmin",
 }
 
 // hadoop runs `hdfs TOOL ARGS` as a user against a cluster.
@@ -250,12 +257,10 @@ func (c cluster) hadoop(t testing.TB, user, tool string, args ...string) result 
 
 // ours runs our own shell as a process, as a user, against a cluster.
 func (c cluster) ours(t testing.TB, user, stdin, tool string, args ...string) result {
-	bin, err := fsBinary()
-	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	all := append([]string{tool, "-fs", c.uri}, args...)
-	cmd := exec.CommandContext(ctx, bin, all...)
+	cmd := exec.CommandContext(ctx, program(t, "fs"), all...)
 	cmd.Env = append(os.Environ(), "HADOOP_USER_NAME="+user, "HADOOP_CONF_DIR=")
 	cmd.Stdin = strings.NewReader(stdin)
 	var out, errOut bytes.Buffer

@@ -17,13 +17,14 @@ const later = "Snapshot"
 
 // TestGoClientSuite runs colinmarc/hdfs's own test suite, as it lies in the module cache,
 // against our cluster, after laying out the files that it expects.
-func TestGoClientSuite(t *testing.T) {
+func TestGoClientSuite(t *testing.T) { startRedoubt(t).goClientSuite(t) }
+
+func (c cluster) goClientSuite(t *testing.T) {
 	const module = "github.com/colinmarc/hdfs/v2"
 	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module).Output()
 	require.NoError(t, err)
 	testdata := filepath.Join(strings.TrimSpace(string(dir)), "testdata")
 
-	c := startRedoubt(t)
 	super := c.goClient(t, currentUser(t))
 	require.NoError(t, super.MkdirAll("/_test", 0o777))
 	require.NoError(t, super.Chmod("/_test", 0o777))

@@ -22,8 +22,7 @@ func TestHDFSSuites(t *testing.T) {
 	needHadoop(t)
 	jars, err := hadoopJars()
 	require.NoError(t, err)
-	bin, err := fsBinary()
-	require.NoError(t, err)
+	bin := program(t, "fs")
 	classes := t.TempDir()
 	source := "minidfs/src/org/apache/hadoop/hdfs/MiniDFSCluster.java"
 	out, err := exec.Command("javac", "-nowarn", "-d", classes, "-cp", jars+"/*", source).CombinedOutput()

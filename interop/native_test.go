@@ -36,12 +36,13 @@ var python = sync.OnceValues(func() (string, error) {
 
 // TestHDFSNative runs testdata/native.py: the Rust client through its Python wheel
 // reads, writes, appends, lists, renames and deletes.
-func TestHDFSNative(t *testing.T) {
+func TestHDFSNative(t *testing.T) { startRedoubt(t).nativeSuite(t) }
+
+func (c cluster) nativeSuite(t *testing.T) {
 	py, err := python()
 	if err != nil {
 		t.Skipf("hdfs-native can't be had here: %v", err)
 	}
-	c := startRedoubt(t)
 	out, err := exec.Command(py, "testdata/native.py", c.uri).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	t.Logf("%s", out)
