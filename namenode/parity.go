@@ -3,6 +3,7 @@ package namenode
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"redoubt/blockmanager"
@@ -45,9 +46,14 @@ func (n *NameNode) makeGroups(ctx context.Context) {
 		plans := n.blocks.ParityPlans(n.clock(), plansPerRound)
 		n.state.RUnlock()
 		var wg sync.WaitGroup
+		var done atomic.Int32
 		for _, p := range plans {
 			wg.Go(func() {
-				if err := n.carryOut(ctx, p); err != nil && !dfs.Is(err, dfs.Stale) {
+				ok, err := n.carryOut(ctx, p)
+				if ok {
+					done.Add(1)
+				}
+				if err != nil && !dfs.Is(err, dfs.Stale) {
 					n.log.Warn("a change of a parity group can't be logged now", "parity", p.Replaces, "err", err)
 				}
 			})
@@ -58,14 +64,15 @@ func (n *NameNode) makeGroups(ctx context.Context) {
 			return
 		default:
 		}
-		if len(plans) < plansPerRound {
+		if len(plans) < plansPerRound || done.Load() == 0 { // the latter: not again at once
 			return
 		}
 	}
 }
 
-// carryOut logs a group's end, or hands out an id for its new parity and orders that.
-func (n *NameNode) carryOut(ctx context.Context, p blockmanager.ParityPlan) error {
+// carryOut logs a group's end, or hands out an id for its new parity and orders that. It is
+// false when the plan did not hold any more.
+func (n *NameNode) carryOut(ctx context.Context, p blockmanager.ParityPlan) (bool, error) {
 	head := namespace.Head{Time: n.clock().UnixMilli()}
 	if p.Dissolve {
 		c, err := n.changeGroup(ctx, &namespace.ParityGroup{Head: head, Action: namespace.GroupDissolve, Parity: dfs.Block{ID: p.Replaces}})
@@ -73,18 +80,19 @@ func (n *NameNode) carryOut(ctx context.Context, p blockmanager.ParityPlan) erro
 			n.grouped(c)
 			n.log.Debug("parity group dissolved", "parity", p.Replaces)
 		}
-		return err
+		return err == nil, err
 	}
 	c, err := n.changeGroup(ctx, &namespace.ParityGroup{Head: head, Action: namespace.GroupAllocate})
 	if err != nil {
-		return err
+		return false, err
 	}
 	n.state.RLock()
 	defer n.state.RUnlock()
-	if !n.blocks.Fold(n.clock(), p, c.Parity) {
+	ok := n.blocks.Fold(n.clock(), p, c.Parity)
+	if !ok {
 		n.log.Debug("a plan for a parity group does not hold any more", "parity", c.Parity.String(), "replaces", p.Replaces)
 	}
-	return nil
+	return ok, nil
 }
 
 func (n *NameNode) changeGroup(ctx context.Context, op *namespace.ParityGroup) (*namespace.GroupChange, error) {

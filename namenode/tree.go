@@ -233,20 +233,27 @@ func (n *NameNode) blocksChanged(file dfs.InodeID) {
 
 // SetStoragePolicy changes a path's own storage policy; "" makes it inherit again.
 func (n *NameNode) SetStoragePolicy(ctx context.Context, c *dfs.Caller, path, policy string) error {
-	id, cmd := dfs.PolicyUnspecified, "unsetStoragePolicy"
+	id, cmd, parity := dfs.PolicyUnspecified, "unsetStoragePolicy", false
 	if policy != "" {
 		p, ok := dfs.PolicyByName(policy)
 		if !ok {
 			return &dfs.Error{Kind: dfs.IllegalArgument, Path: path, Msg: "Cannot find a block policy with the name " + policy}
 		}
-		id, cmd = p.ID, "setStoragePolicy"
+		id, cmd, parity = p.ID, "setStoragePolicy", p.Parity() > 0
 	}
 	_, err := n.setAttr(ctx, c, cmd, "set storage policy for", path, permit{target: dfs.Write}, func(r *request, ino *namespace.Inode, op *namespace.SetAttr) error {
 		op.Mask, op.Policy = namespace.AttrPolicy, id
 		return nil
 	})
+	if _, live := n.blocks.Safe(); err == nil && parity && live < minParityNodes {
+		n.log.Warn("parity groups need more datanodes than there are: until then blocks keep two replicas", "path", path, "policy", policy, "live", live, "needed", minParityNodes)
+	}
 	return err
 }
+
+// minParityNodes is how many datanodes the smallest parity group stands on: two blocks and
+// their parity.
+const minParityNodes = 3
 
 // Values of SetQuota that stand for no number.
 const (
