@@ -225,7 +225,8 @@ func (f *folding) group(r *FoldResult) (dfs.ParityGroup, bool) {
 }
 
 // gate reports whether a group may be logged: each member is as it was planned, and has a
-// good replica on a node of its own that is not the parity's.
+// good replica on a node of its own that is not the parity's, and those that leave have
+// replicas enough.
 func (m *Manager) gate(f *folding) bool {
 	var v view
 	for _, b := range f.plan.Members {
@@ -248,6 +249,14 @@ func (m *Manager) gate(f *folding) bool {
 	for i := range v.blocks[:v.n] {
 		if v.blocks[i].at == nil {
 			return false
+		}
+	}
+	if d := m.duties[f.plan.Replaces]; d != nil {
+		for _, id := range d.without {
+			var left view
+			if facts, ok := m.src.Block(id); ok && facts.Kind == dfs.BlockOfFile && !m.independent(m.lookAt(&left, id)) {
+				return false
+			}
 		}
 	}
 	return v.n > 0
@@ -347,6 +356,9 @@ func (m *Manager) failed(f *folding) {
 	}
 	m.putOff(f)
 	m.abandon(&planned{f.plan, f.host})
+	if f.plan.Replaces != 0 {
+		m.stirGroup(f.plan.Replaces)
+	}
 }
 
 // putOff has a while pass before the next try.

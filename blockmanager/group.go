@@ -56,10 +56,16 @@ func (m *Manager) wanted(id dfs.BlockID, f Facts) uint16 {
 		return 1
 	case parityOf(f.Policy) == 0:
 		return f.Replication
-	case m.leaves(id):
+	case m.leaves(id) || m.omitted(id, f.Group):
 		return 2
 	}
 	return 1
+}
+
+// omitted reports whether a plan or a fold is about to take a member out of its group.
+func (m *Manager) omitted(id, group dfs.BlockID) bool {
+	d := m.duties[group]
+	return d != nil && d.busy && slices.Contains(d.without, id)
 }
 
 func (m *Manager) leaves(id dfs.BlockID) bool {

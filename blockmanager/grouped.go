@@ -126,6 +126,9 @@ func (m *Manager) settleGroup(parity dfs.BlockID) {
 // were to leave for want of nodes, when there are nodes.
 func (m *Manager) attend(v *view) {
 	living, stay, departed := v.living()
+	if d := m.duties[v.group.Parity.ID]; d != nil && d.busy {
+		return
+	}
 	if forced := m.expelled(v); forced > 0 && stay+forced > 1 && v.whole() {
 		for i := 1; i < v.n; i++ {
 			if m.leaving[v.blocks[i].id].forced {
@@ -259,12 +262,16 @@ func (m *Manager) dropSpare(id dfs.BlockID, r *record, f Facts, want int, own *s
 	}
 }
 
-// mayRemove looks again at a replica of a group that is about to be removed: the group must
-// be whole without it, and the node that keeps the block must have been heard of lately.
-func (m *Manager) mayRemove(id dfs.BlockID, n *node) (ok, later bool) {
-	f, known := m.src.Block(id)
-	if !known || f.Group == 0 {
+// mayRemove looks again at a good replica that is about to be removed: those that stay must
+// be enough on nodes that have been heard of lately, and if the block is of a group, that
+// must be whole without it, on such nodes too.
+func (m *Manager) mayRemove(id dfs.BlockID, r *record, n *node) (ok, later bool) {
+	f, known := m.facts(id)
+	if !known {
 		return true, false
+	}
+	if f.Group == 0 {
+		return true, !m.fresh(r, f)
 	}
 	var v view
 	m.effort++
@@ -272,13 +279,33 @@ func (m *Manager) mayRemove(id dfs.BlockID, n *node) (ok, later bool) {
 		return false, false
 	}
 	i := v.index(id)
-	if i < 0 || v.blocks[i].at.node == n {
+	if i < 0 || v.blocks[i].at.node == n || v.blocks[i].live < min(int(f.Replication), m.inService(), len(v.blocks[i].places)) {
 		return false, false
 	}
-	if m.stale(v.blocks[i].at.node, m.now) {
-		return false, true
+	for j := range v.blocks[:v.n] {
+		if m.stale(v.blocks[j].at.node, m.now) {
+			return false, true
+		}
 	}
 	return true, false
+}
+
+// fresh reports whether enough of a block's replicas stay that count on more than an old
+// heartbeat.
+func (m *Manager) fresh(r *record, f Facts) bool {
+	live, fresh := 0, 0
+	var buf scratch
+	all := m.table.all(buf[:0], r)
+	for i, sl := range all {
+		s := m.at(sl)
+		if s.gone || sl&(slotCorrupt|slotExcess) != 0 || !s.node.alive || m.doubled(all[:i], s.node) {
+			continue
+		}
+		if live++; !m.stale(s.node, m.now) {
+			fresh++
+		}
+	}
+	return fresh >= min(live, int(f.Replication))
 }
 
 // Leave asks for a block to leave its group, so that it can be changed: it first gets

@@ -14,6 +14,8 @@ type duty struct {
 	since  time.Time
 	after  time.Time // not before
 	busy   bool      // a plan or a fold is about it
+	// without are the members that the plan has leave: they keep their own replicas meanwhile.
+	without []dfs.BlockID
 }
 
 // planned is a plan that has been handed out and not been taken up yet.
@@ -80,7 +82,14 @@ func (m *Manager) plan(p ParityPlan, host *node) {
 		p.Host = host.id.UUID
 	}
 	if p.Replaces != 0 {
-		m.undertake(p.Replaces).busy = true
+		d := m.undertake(p.Replaces)
+		d.busy, d.without = true, nil
+		g, _ := m.src.Group(p.Replaces)
+		for _, old := range g.Members {
+			if !old.Departed && !slices.Contains(p.Members, old.Block) {
+				d.without = append(d.without, old.Block.ID)
+			}
+		}
 	}
 	m.planned = append(m.planned, &planned{p, host})
 }

@@ -28,6 +28,7 @@ type raidWorld struct {
 	cfg     Config
 	// hurt: a failure has happened and not been made good yet.
 	hurt   bool
+	silent time.Time   // until then a death can't be known
 	refuse func() bool // a log record is refused
 	trace  []string
 }
@@ -148,14 +149,24 @@ func (w *raidWorld) judge() {
 	}
 	ok, id, n := w.robust()
 	if ok {
-		w.hurt = false
+		w.hurt = w.hurt && (w.now.Before(w.silent) || w.removing())
 	} else if !w.hurt {
 		w.fail("%v (group %v) would be lost with %s", id, w.facts[id].Group, n.reg.Node.UUID)
 	}
 }
 
+// removing reports whether removals have been ordered and not been carried out.
+func (w *raidWorld) removing() bool {
+	for _, list := range w.inbox {
+		if slices.ContainsFunc(list, func(c Command) bool { return c.Kind == Invalidate }) {
+			return true
+		}
+	}
+	return false
+}
+
 func (w *raidWorld) fail(format string, args ...any) {
-	for _, line := range w.trace[max(0, len(w.trace)-120):] {
+	for _, line := range w.trace[max(0, len(w.trace)-4000):] {
 		fmt.Println(line)
 	}
 	require.Fail(w.t, fmt.Sprintf(format, args...))
@@ -484,7 +495,7 @@ func (w *raidWorld) kill(n *fakeNode) {
 	w.note("%s dies", n.reg.Node.UUID)
 	n.up = false
 	w.inbox[n] = nil
-	w.hurt = true
+	w.hurt, w.silent = true, w.now.Add(w.cfg.Liveness.Stale+time.Second)
 }
 
 // revive starts a node again with what it had, or with nothing.

@@ -233,12 +233,13 @@ func (m *Manager) stillToRemove(n *node, q removal) (b dfs.Block, ok, later bool
 		if sl == nil || *sl&(slotExcess|slotSent) != slotExcess {
 			continue
 		}
-		if r.flags&flagGroup != 0 && *sl&slotCorrupt == 0 {
-			if ok, later = m.mayRemove(q.id, n); !ok {
-				if !later {
-					m.spareSlot(q.id, sl)
-				}
-				return b, false, later
+		if *sl&slotCorrupt == 0 {
+			switch ok, later := m.mayRemove(q.id, r, n); {
+			case later:
+				return b, false, true
+			case !ok:
+				m.spareSlot(q.id, sl)
+				return b, false, false
 			}
 		}
 		*sl |= slotSent
