@@ -28,6 +28,11 @@ func (a *Array) recordLocked(r *record) error {
 // and its end is durable: until then a power cut may bring its name back.
 func (a *Array) orphanLocked(n *node) {
 	if n.refs == 0 {
+		delete(a.unsynced, n)
+		if n.work != nil {
+			n.work.closeFiles()
+			n.work = nil
+		}
 		a.dead = append(a.dead, deadFile{n.id, a.recorded})
 	}
 }

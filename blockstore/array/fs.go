@@ -273,6 +273,7 @@ func (a *Array) release(n *node, w *work) error {
 	switch {
 	case n.links == 0:
 		a.orphanLocked(n)
+		return err
 	case err != nil || w.changed || w.dirty || n.size.Load() != n.logged:
 		a.unsynced[n] = true
 		return err
