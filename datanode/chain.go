@@ -92,8 +92,8 @@ func (dn *DataNode) serveChain(c *datatransfer.Conn, q *datatransfer.CustomReque
 // source itself, so that a chain ends.
 func (dn *DataNode) openLink(body []byte) (*degraded, string, error) {
 	req, err := control.DecodeChain(body)
-	if err != nil {
-		return nil, "", err
+	if err != nil { // somebody else's custom operation, or a newer one
+		return nil, "", dfs.Errorf(dfs.Unsupported, "%s is not supported: %v", datatransfer.OpCustom, err)
 	}
 	if err := dn.checkPool(datatransfer.BlockRef{PoolID: req.PoolID}); err != nil {
 		return nil, "", err

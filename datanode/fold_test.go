@@ -201,8 +201,10 @@ func TestFoldWithBadSources(t *testing.T) {
 }
 
 // temporary lists what is left of copies in the making.
-func temporary(t *testing.T, fs vfs.FS) (names []string) {
-	for _, d := range []string{"/d1", "/d2"} {
+func temporary(t *testing.T, fs vfs.FS) []string { return temporaryIn(t, fs, "/d1", "/d2") }
+
+func temporaryIn(t *testing.T, fs vfs.FS, dirs ...string) (names []string) {
+	for _, d := range dirs {
 		entries, err := fs.ReadDir(d + "/current/" + testCluster.PoolID + "/tmp")
 		require.NoError(t, err)
 		for _, e := range entries {
@@ -267,6 +269,10 @@ func TestFoldOnFullDisk(t *testing.T) {
 	require.Empty(t, blockFiles(t, mem, cmd.Block.ID))
 	require.Empty(t, g.order(p, cmd).Err)
 	requireBlock(t, p, dfs.Block{ID: cmd.Block.ID, GenStamp: cmd.Block.GenStamp}, g.parity())
+}
+
+func counter(name, help string) prometheus.Counter {
+	return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 }
 
 // value reads a counter.
