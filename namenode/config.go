@@ -30,7 +30,6 @@ type Config struct {
 	SafeMode SafeModeConfig
 	Leases   LeaseConfig
 	Durable  DurableConfig
-	Parity   ParityConfig
 	Blocks   blockmanager.Config // MinReplication and OnFinalized are set by Start
 	Hosts    HostsConfig
 
@@ -61,6 +60,7 @@ type FileConfig struct {
 	// AddBlockWait is how long addBlock and complete wait for a replica to be reported
 	// before they answer NotReplicatedYet or false, 2 s. Negative: no wait.
 	AddBlockWait time.Duration
+	Parity       ParityConfig
 }
 
 // AttrConfig is about access control lists and extended attributes.
@@ -146,8 +146,8 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.Durable.CheckpointPeriod, time.Hour)
 	orDefault(&c.Durable.Retain, 2)
 	orDefault(&c.Leases.Retry, 10*time.Second)
-	orDefault(&c.Parity.ScrubPeriod, 7*24*time.Hour)
-	orDefault(&c.Parity.LeaveWait, 50*time.Second)
+	orDefault(&c.Files.Parity.ScrubPeriod, 7*24*time.Hour)
+	orDefault(&c.Files.Parity.LeaveWait, 50*time.Second)
 	orDefault(&c.Blocks.Liveness.Heartbeat, 3*time.Second)
 	orDefault(&c.ReportInterval, 6*time.Hour)
 	return c

@@ -262,7 +262,7 @@ func (n *NameNode) leaveGroup(ctx context.Context, id dfs.BlockID) error {
 	ch, blocks := make(chan struct{}, 1), []dfs.Block{{ID: id}}
 	n.arrivals.join(ch, blocks)
 	defer n.arrivals.leave(ch, blocks)
-	timer := time.NewTimer(n.cfg.Parity.LeaveWait)
+	timer := time.NewTimer(n.cfg.Files.Parity.LeaveWait)
 	defer timer.Stop()
 	for {
 		if left() {

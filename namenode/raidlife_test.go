@@ -201,7 +201,7 @@ func TestGroupsAreScrubbed(t *testing.T) {
 			require.LessOrEqual(t, n, 2, "parity %d", id)
 		}
 		require.NotZero(t, r.Scrubs())
-	}, func(c *Config) { c.Parity.ScrubPeriod = 100 * time.Second })
+	}, func(c *Config) { c.Files.Parity.ScrubPeriod = 100 * time.Second })
 }
 
 // Safe mode makes no groups, and logs none that were on their way.

@@ -137,7 +137,7 @@ const maxScrubs = 64
 // scrubGroups orders the scrubs that have come due since the last call. Only the background
 // goroutine calls it.
 func (n *NameNode) scrubGroups(now time.Time) {
-	s, period := &n.scrub, n.cfg.Parity.ScrubPeriod
+	s, period := &n.scrub, n.cfg.Files.Parity.ScrubPeriod
 	elapsed := now.Sub(s.last)
 	s.last = now
 	if period < 0 || n.safe.isOn() || elapsed <= 0 || elapsed > period {

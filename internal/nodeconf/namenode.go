@@ -52,7 +52,6 @@ func NameNode(conf *hadoopconf.Conf) (namenode.Config, error) {
 			Extension:    zeroIsOff(conf.Duration("dfs.namenode.safemode.extension")),
 		},
 		Blocks:         blockConfig(conf),
-		Parity:         namenode.ParityConfig{ScrubPeriod: zeroIsOff(conf.Duration("redoubt.raid.scrub.period"))},
 		Hosts:          namenode.HostsConfig{Include: conf.String("dfs.hosts"), Exclude: conf.String("dfs.hosts.exclude"), ReadFile: os.ReadFile},
 		LogDir:         conf.String("hadoop.log.dir"),
 		ReportInterval: conf.Duration("dfs.blockreport.intervalMsec"),
@@ -113,6 +112,7 @@ func fileConfig(conf *hadoopconf.Conf) (namenode.FileConfig, error) {
 		MaxItems:            conf.Int("dfs.namenode.fs-limits.max-directory-items"),
 		ListLimit:           conf.Int("dfs.ls.limit"),
 		AccessTimePrecision: zeroIsOff(conf.Duration("dfs.namenode.accesstime.precision")),
+		Parity:              namenode.ParityConfig{ScrubPeriod: zeroIsOff(conf.Duration("redoubt.raid.scrub.period"))},
 	}, nil
 }
 
