@@ -208,10 +208,12 @@ func (f *folding) group(r *FoldResult) (dfs.ParityGroup, bool) {
 	var sums []raid.Sum
 	for _, b := range f.plan.Members {
 		same := func(p dfs.ParityMember) bool { return p.Block == b }
-		i := slices.IndexFunc(r.Members, same)
-		from := r.Members
+		// What is recorded is as good as read again, and counts: of a source that was joined to
+		// others on another datanode, its sums are all that is known.
+		i := slices.IndexFunc(f.old.Members, same)
+		from := f.old.Members
 		if i < 0 {
-			from = f.old.Members
+			from = r.Members
 			if i = slices.IndexFunc(from, same); i < 0 {
 				return g, false
 			}
