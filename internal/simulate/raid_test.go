@@ -3,6 +3,7 @@ package simulate
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -34,7 +35,7 @@ func (s *session) await(what string, cond func() bool) {
 		if s.c.NameNode() != nil && cond() {
 			return
 		}
-		time.Sleep(500 * time.Millisecond)
+		s.sleep(500 * time.Millisecond)
 	}
 	s.o.Refuse("await", errors.New(what))
 	s.debug("await", what, s.unrest(), s.untidy(), s.describe())
@@ -145,8 +146,8 @@ func folded(policy string) func(s *session) {
 	}
 }
 
-// raidScripts are the paths of a block under RAID5.
-func raidScripts() []*script {
+// makingScripts are how groups come to be.
+func makingScripts() []*script {
 	return []*script{
 		{name: "raid-write", cfg: raidConfig(6, 0), setup: func(s *session) { s.under("/r", "RAID5-2") },
 			run: func(s *session) {
@@ -168,6 +169,22 @@ func raidScripts() []*script {
 			s.await("extended", func() bool { return s.grouped(4) && s.unrest() == "" })
 			s.check("/r/z")
 		}},
+		{name: "raid-convert", cfg: raidConfig(6, 2), setup: func(s *session) {
+			_, err := s.cl.Mkdirs(s.ctx, "/r", 0o755, true)
+			s.must(err)
+			someFiles(s)
+		}, run: func(s *session) {
+			s.call("set policy", s.cl.SetStoragePolicy(s.ctx, "/r", "RAID5-2"))
+			s.call("satisfy", s.cl.SatisfyStoragePolicy(s.ctx, "/r"))
+			s.await("folded", func() bool { return s.grouped(someBlocks) && s.unrest() == "" })
+			s.check("/r/a")
+		}},
+	}
+}
+
+// changingScripts are what happens to blocks that are in groups.
+func changingScripts() []*script {
+	return []*script{
 		{name: "raid-read", cfg: raidConfig(6, 0), setup: folded("RAID5-2"), run: func(s *session) {
 			for range 3 {
 				s.check("/r/a")
@@ -213,21 +230,11 @@ func raidScripts() []*script {
 			s.awaitGroups(0)
 			s.check("/r/a")
 		}},
-		{name: "raid-convert", cfg: raidConfig(6, 2), setup: func(s *session) {
-			_, err := s.cl.Mkdirs(s.ctx, "/r", 0o755, true)
-			s.must(err)
-			someFiles(s)
-		}, run: func(s *session) {
-			s.call("set policy", s.cl.SetStoragePolicy(s.ctx, "/r", "RAID5-2"))
-			s.call("satisfy", s.cl.SatisfyStoragePolicy(s.ctx, "/r"))
-			s.await("folded", func() bool { return s.grouped(someBlocks) && s.unrest() == "" })
-			s.check("/r/a")
-		}},
 		{name: "raid-few-nodes", cfg: raidConfig(3, 0), setup: folded("RAID5-2"), run: func(s *session) {
 			s.write("/r/d", 1500, 2, client.CreateOptions{})
 			s.check("/r/a")
 			s.remove("/r/b")
-			time.Sleep(20 * time.Second)
+			s.sleep(20 * time.Second)
 		}},
 		{name: "raid-decommission", cfg: raidConfig(6, 0), setup: folded("RAID5-2"), run: drainOne},
 	}
@@ -265,7 +272,7 @@ func lossScripts() []*script {
 		{name: "raid-back-early", cfg: raidConfig(6, 0), double: true, setup: folded("RAID5-2"), run: func(s *session) {
 			p := s.lose(func(g *dfs.ParityGroup) dfs.BlockID { return g.Members[0].Block.ID }, false)
 			s.check("/r/a")
-			time.Sleep(16 * time.Second) // it counts as dead, and rebuilding has begun
+			s.sleep(16 * time.Second) // it counts as dead, and rebuilding has begun
 			if p != nil && !p.Alive() {
 				s.restart(p)
 			}
@@ -311,7 +318,7 @@ func drainOne(s *session) {
 // TestKillRaid kills each party at the events of every path that a block under RAID5 can
 // take.
 func TestKillRaid(t *testing.T) {
-	for _, sc := range append(raidScripts(), lossScripts()...) {
+	for _, sc := range slices.Concat(makingScripts(), changingScripts(), lossScripts()) {
 		t.Run(sc.name, func(t *testing.T) {
 			if sc.runs == 0 {
 				sc.runs = 35

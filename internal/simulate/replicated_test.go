@@ -25,7 +25,7 @@ func everyday(s *session) {
 // TestKillReplicated kills each party at the events of everyday operations on replicated
 // files.
 func TestKillReplicated(t *testing.T) {
-	sc := &script{name: "replicated", cfg: Config{Datanodes: 5, Racks: 2}, runs: 150, run: everyday}
+	sc := &script{name: "replicated", cfg: Config{Datanodes: 5, Racks: 2}, runs: 100, run: everyday}
 	sum := killEverywhere(t, sc)
 	sum.print(t, sc.name)
 }

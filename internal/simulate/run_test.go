@@ -8,8 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -54,14 +52,6 @@ type fate struct {
 }
 
 func (f fate) String() string { return fmt.Sprintf("%s:%d:%d", f.victim, f.at, f.seed) }
-
-// tally counts what a script's runs have shown.
-type tally struct {
-	events, kills, reads, refused, failed int
-	byVictim                              map[string]int
-	longest                               time.Duration // until everything could be read after a kill
-	refusals                              map[string]int
-}
 
 // session is one run of a script.
 type session struct {
@@ -191,6 +181,15 @@ func (s *session) readAll(ip, when string) {
 	for _, path := range s.o.Paths() {
 		v := s.o.Version(path)
 		data, err := read(s.ctx, cl, path)
+		for range 30 {
+			// With a node down before, the length of a block whose writer has died as it began
+			// can be known only when the name node counts that node as dead.
+			if err == nil || !s.double || s.o.Version(path) != v {
+				break
+			}
+			time.Sleep(time.Second)
+			data, err = read(s.ctx, cl, path)
+		}
 		switch {
 		case err != nil && s.o.Version(path) != v:
 		case err != nil && s.o.MustBeThere(path):
@@ -244,9 +243,13 @@ func (s *session) finish(sc *script) {
 		return
 	}
 	defer cl.Close()
+	s.exclude("")
+	if err := cl.RefreshNodes(s.ctx); err != nil {
+		s.fail(err)
+	}
 	s.recoverLeases(cl)
 	if state := s.calm(sc); state != "" {
-		s.fail(fmt.Errorf("not calm after 30 minutes: %s", state))
+		s.fail(fmt.Errorf("not calm after 30 minutes: %s\n%s", state, s.describe()))
 	}
 	found := map[string][]byte{}
 	for _, path := range s.o.Paths() {
@@ -283,127 +286,6 @@ func (s *session) recoverLeases(cl *client.Client) {
 	}
 }
 
-// calm waits until nothing is left to do.
-func (s *session) calm(sc *script) (state string) {
-	for range 1800 {
-		if state = s.unrest(); state == "" && sc.settled != nil {
-			state = sc.settled(s)
-		}
-		if state == "" {
-			state = s.untidy(sc)
-		}
-		if state == "" {
-			return ""
-		}
-		time.Sleep(time.Second)
-	}
-	return state
-}
-
-// unrest says what the block manager still has to do.
-func (s *session) unrest() string {
-	nn := s.c.NameNode()
-	if nn == nil {
-		return "no name node"
-	}
-	if text := nn.SafeModeText(); text != "" {
-		return text
-	}
-	b := nn.Blocks()
-	n, k := b.Nodes, b.Blocks
-	if n.Live != s.c.alive() || n.ReportsPending > 0 || n.PendingTransfers > 0 ||
-		k.LowRedundancy+k.Missing+k.Corrupt+k.Excess+k.PendingRepair+k.PendingDeletion+k.PendingRecovery+k.Building+k.Future > 0 {
-		return fmt.Sprintf("%+v %+v", n, k)
-	}
-	if p := b.Parity; p.Forming+p.Degraded+p.Lost+p.Leaving > 0 {
-		return fmt.Sprintf("%+v", p)
-	}
-	return ""
-}
-
-// untidy says what is on the disks that should not be there, or not yet.
-func (s *session) untidy(sc *script) string {
-	disks, err := s.c.Replicas()
-	if err != nil {
-		return err.Error()
-	}
-	known := map[dfs.BlockID]bool{}
-	var state []string
-	for _, g := range s.c.NameNode().ParityGroups() {
-		known[g.Parity.ID] = true
-		for _, m := range g.Members {
-			known[m.Block.ID] = true
-		}
-		if err := disks.CheckGroup(&g, sc.cfg.Racks); err != nil {
-			state = append(state, err.Error())
-		}
-	}
-	err = s.c.NameNode().CheckTree(s.ctx, &dfs.Caller{User: User}, "/", func(f *dfs.FileHealth) error {
-		for _, b := range f.Blocks {
-			known[b.ID] = true
-			if n := len(disks[b.ID]); n != b.Expected {
-				state = append(state, fmt.Sprintf("%s, %v: on %v, %d expected", f.Path, b.Block, disks.on(b.ID), b.Expected))
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		state = append(state, err.Error())
-	}
-	if strays := disks.Strays(known); len(strays) > 0 {
-		state = append(state, fmt.Sprintf("unknown blocks on disks: %v", strays))
-	}
-	return strings.Join(state, "; ")
-}
-
-// readEachReplica reads every block from each of its places alone.
-func (s *session) readEachReplica(cl *client.Client, found map[string][]byte) {
-	alone := map[string]*client.Client{}
-	for i, p := range s.c.Data {
-		one, err := s.c.Client(s.c.Net.Host(fmt.Sprintf("10.0.2.%d", i+1)), p)
-		if err != nil {
-			s.fail(err)
-			return
-		}
-		defer one.Close()
-		alone[p.IP] = one
-	}
-	for path, data := range found {
-		if len(data) == 0 {
-			continue
-		}
-		blocks, err := cl.BlockLocations(s.ctx, path, 0, int64(len(data)))
-		if err != nil {
-			s.fail(err)
-			continue
-		}
-		for _, b := range blocks.Blocks {
-			if len(b.Locs) == 0 {
-				s.fail(fmt.Errorf("%s at %d: no replica", path, b.Offset))
-			}
-			for _, loc := range b.Locs {
-				if err := readFrom(s.ctx, alone[loc.Node.IP], path, b.Offset, data[b.Offset:b.Offset+b.Length]); err != nil {
-					s.fail(fmt.Errorf("%s at %d from %s alone: %w", path, b.Offset, loc.Node.Host, err))
-				}
-				s.reads++
-			}
-		}
-	}
-}
-
-func readFrom(ctx context.Context, cl *client.Client, path string, off int64, want []byte) error {
-	f, err := cl.Open(ctx, path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	got := make([]byte, len(want))
-	if _, err := f.ReadAt(got, off); err != nil && err != io.EOF {
-		return err
-	}
-	return Exactly(want).holds(got)
-}
-
 // alive counts the datanodes that run.
 func (c *Cluster) alive() (n int) {
 	for _, p := range c.Data {
@@ -422,90 +304,6 @@ func (c *Cluster) party(name string) *Party {
 		}
 	}
 	return nil
-}
-
-// killEverywhere counts a script's events and then kills each victim at a sample of them,
-// or at all.
-func killEverywhere(t *testing.T, sc *script) tally {
-	sum := tally{byVictim: map[string]int{}, refusals: map[string]int{}}
-	if *only != "" {
-		name, rest, _ := strings.Cut(*only, ":")
-		if name == sc.name {
-			f := fate{}
-			parts := strings.Split(rest, ":")
-			require.Len(t, parts, 3)
-			f.victim = parts[0]
-			_, err := fmt.Sscan(parts[1]+" "+parts[2], &f.at, &f.seed)
-			require.NoError(t, err)
-			sum.judge(t, sc, f)
-		}
-		return sum
-	}
-	dry, events := play(t, sc, fate{seed: *seed})
-	require.NoError(t, errors.Join(dry.wrong...), "%s without any kill", sc.name)
-	require.Empty(t, dry.o.Refusals(), "%s without any kill", sc.name)
-	sum.events = events
-	victims := sc.victims
-	if victims == nil {
-		victims = []string{"client", "name"}
-		for i := range sc.cfg.Datanodes {
-			victims = append(victims, fmt.Sprintf("data%d", i+1))
-		}
-	}
-	want := sc.runs
-	if *runs > 0 {
-		want = *runs
-	}
-	stride := max(1, events*len(victims)/max(1, want))
-	if *all {
-		stride = 1
-	}
-	rng := rand.New(rand.NewPCG(*seed, 4))
-	for i, victim := range victims {
-		for at := 1 + (i*stride)/len(victims); at <= events; at += stride {
-			sum.judge(t, sc, fate{victim, at, 1 + rng.Uint64N(1<<20)})
-			if sum.failed >= *fails {
-				return sum
-			}
-		}
-	}
-	return sum
-}
-
-// judge plays one kill and reports what was wrong.
-func (sum *tally) judge(t *testing.T, sc *script, f fate) {
-	s, _ := play(t, sc, f)
-	if err := errors.Join(s.wrong...); err != nil {
-		sum.failed++
-		t.Errorf("-simulate.only=%s:%v\n%v\nrefused: %q", sc.name, f, err, s.o.Refusals())
-	}
-	sum.reads += s.reads
-	sum.longest = max(sum.longest, s.longest)
-	if !s.struck {
-		return
-	}
-	sum.kills++
-	sum.byVictim[strings.TrimRight(f.victim, "0123456789")]++
-	if r := s.o.Refusals(); len(r) > 0 {
-		sum.refused++
-		for _, text := range r {
-			sum.refusals[strings.TrimRight(f.victim, "0123456789")+": "+text]++
-		}
-	}
-}
-
-// print shows a script's line of the table.
-func (sum *tally) print(t *testing.T, name string) {
-	t.Logf("| %s | %d | %d | %d | %d | %d | %d | %v |", name, sum.events, sum.kills, sum.byVictim["name"], sum.byVictim["data"],
-		sum.byVictim["client"], sum.reads, sum.longest.Round(time.Millisecond))
-	var texts []string
-	for text, n := range sum.refusals {
-		texts = append(texts, fmt.Sprintf("%4d refused: %.300s", n, text))
-	}
-	slices.Sort(texts)
-	for _, text := range texts {
-		t.Log(text)
-	}
 }
 
 // exclude writes the name node's list of datanodes that are to be drained.
