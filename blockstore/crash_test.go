@@ -27,6 +27,7 @@ type promise struct {
 }
 
 type oracle struct {
+	layer  func(f vfs.FS) (vfs.FS, error) // if set, what the store sees of the disk
 	blocks map[uint64]*promise
 	dirs   []string
 	phase  string // what is being done
@@ -46,6 +47,12 @@ func (o *oracle) at(id uint64) *promise {
 func (o *oracle) open(f vfs.FS) (*Store, func() []error, error) {
 	var mu sync.Mutex
 	var bad []error
+	if o.layer != nil {
+		var err error
+		if f, err = o.layer(f); err != nil {
+			return nil, nil, err
+		}
+	}
 	c := config(f, o.dirs...)
 	c.OnBad = func(b Bad) {
 		mu.Lock()
@@ -254,145 +261,145 @@ func crash(t *testing.T, dirs []string, run func(o *oracle, s *Store) error) {
 	require.Greater(t, n, int64(20))
 }
 
-func TestCrashCreate(t *testing.T) {
-	crash(t, []string{"/v"}, func(o *oracle, s *Store) error {
-		w, err := o.create(s, 3, 20, false)
+func TestCrashCreate(t *testing.T) { crash(t, []string{"/v"}, createBlocks) }
+
+func createBlocks(o *oracle, s *Store) error {
+	w, err := o.create(s, 3, 20, false)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	for _, n := range []int64{300, 400, 512, 1000, 1600, 1601, 3000} {
+		if err := o.more(w, n); err != nil {
+			return err
+		}
+		if n != 1000 && n != 1600 {
+			if err := o.sync(w); err != nil {
+				return err
+			}
+		}
+	}
+	if err := o.more(w, 3500); err != nil {
+		return err
+	}
+	if err := o.finalize(w); err != nil {
+		return err
+	}
+	return o.whole(s, 4, 21, 100)
+}
+
+func TestCrashAppend(t *testing.T) { crash(t, []string{"/v"}, appendToBlocks) }
+
+func appendToBlocks(o *oracle, s *Store) error {
+	for i, id := range []uint64{1, 2} {
+		p := o.at(id)
+		stamp := dfs.GenStamp(11 + i)
+		p.finalized = false
+		o.phase = "append"
+		w, err := s.Append(dfs.Block{ID: dfs.BlockID(id), GenStamp: 10}, stamp, p.synced)
 		if err != nil {
 			return err
 		}
 		defer w.Close()
-		for _, n := range []int64{300, 400, 512, 1000, 1600, 1601, 3000} {
+		p.stamp = stamp
+		for _, n := range []int64{2100, 2200, 2560} {
 			if err := o.more(w, n); err != nil {
 				return err
 			}
-			if n != 1000 && n != 1600 {
+			if n != 2200 {
 				if err := o.sync(w); err != nil {
 					return err
 				}
 			}
 		}
-		if err := o.more(w, 3500); err != nil {
-			return err
-		}
 		if err := o.finalize(w); err != nil {
 			return err
 		}
-		return o.whole(s, 4, 21, 100)
-	})
+	}
+	return nil
 }
 
-func TestCrashAppend(t *testing.T) {
-	crash(t, []string{"/v"}, func(o *oracle, s *Store) error {
-		for i, id := range []uint64{1, 2} {
-			p := o.at(id)
-			stamp := dfs.GenStamp(11 + i)
-			p.finalized = false
-			o.phase = "append"
-			w, err := s.Append(dfs.Block{ID: dfs.BlockID(id), GenStamp: 10}, stamp, p.synced)
-			if err != nil {
-				return err
-			}
-			defer w.Close()
-			p.stamp = stamp
-			for _, n := range []int64{2100, 2200, 2560} {
-				if err := o.more(w, n); err != nil {
-					return err
-				}
-				if n != 2200 {
-					if err := o.sync(w); err != nil {
-						return err
-					}
-				}
-			}
-			if err := o.finalize(w); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+func TestCrashPipelineRecovery(t *testing.T) { crash(t, []string{"/v"}, recoverPipelines) }
+
+func recoverPipelines(o *oracle, s *Store) error {
+	w, err := o.create(s, 3, 20, false)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	if err := o.more(w, 1100); err != nil {
+		return err
+	}
+	if err := o.sync(w); err != nil {
+		return err
+	}
+	w.SetAcked(1100)
+	if err := o.more(w, 1900); err != nil {
+		return err
+	}
+	p := o.at(3)
+	w2, err := s.RecoverWriter(block(3, 20), 21, 1100, 1900)
+	if err != nil {
+		return err
+	}
+	defer w2.Close()
+	p.stamp = 21
+	if err := o.more(w2, 1500); err != nil {
+		return err
+	}
+	if err := o.sync(w2); err != nil {
+		return err
+	}
+	w2.SetAcked(1500)
+	o.phase = "recovery"
+	if err := o.finalized(s.RecoverClose(block(3, 21), 22, 1500)); err != nil {
+		return err
+	}
+	p = o.at(3)
+	p.finalized = false
+	w3, err := s.RecoverAppend(block(3, 22), 23, 1500)
+	if err != nil {
+		return err
+	}
+	defer w3.Close()
+	p.stamp = 23
+	if err := o.more(w3, 1700); err != nil {
+		return err
+	}
+	return o.finalized(w3.Finalize())
 }
 
-func TestCrashPipelineRecovery(t *testing.T) {
-	crash(t, []string{"/v"}, func(o *oracle, s *Store) error {
-		w, err := o.create(s, 3, 20, false)
-		if err != nil {
+func TestCrashBlockRecovery(t *testing.T) { crash(t, []string{"/v"}, recoverBlocks) }
+
+func recoverBlocks(o *oracle, s *Store) error {
+	w, err := o.create(s, 3, 20, false)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	if err := o.more(w, 1900); err != nil {
+		return err
+	}
+	if err := o.sync(w); err != nil {
+		return err
+	}
+	for _, c := range []struct {
+		id uint64
+		to int64
+	}{{3, 1234}, {1, 1300}, {2, 1900}, {2, 1024}} {
+		x, _ := s.Get(dfs.BlockID(c.id))
+		if x, err = s.InitRecovery(x.Block, x.Block.GenStamp+5); err != nil {
 			return err
 		}
-		defer w.Close()
-		if err := o.more(w, 1100); err != nil {
-			return err
-		}
-		if err := o.sync(w); err != nil {
-			return err
-		}
-		w.SetAcked(1100)
-		if err := o.more(w, 1900); err != nil {
-			return err
-		}
-		p := o.at(3)
-		w2, err := s.RecoverWriter(block(3, 20), 21, 1100, 1900)
-		if err != nil {
-			return err
-		}
-		defer w2.Close()
-		p.stamp = 21
-		if err := o.more(w2, 1500); err != nil {
-			return err
-		}
-		if err := o.sync(w2); err != nil {
-			return err
-		}
-		w2.SetAcked(1500)
+		p := o.at(c.id)
+		p.finalized = p.finalized && c.to == x.Block.Length
+		p.perhaps, p.cut = true, c.to
 		o.phase = "recovery"
-		if err := o.finalized(s.RecoverClose(block(3, 21), 22, 1500)); err != nil {
+		if err := o.finalized(s.UpdateReplica(x.Block, x.Block.GenStamp+5, c.to)); err != nil {
 			return err
 		}
-		p = o.at(3)
-		p.finalized = false
-		w3, err := s.RecoverAppend(block(3, 22), 23, 1500)
-		if err != nil {
-			return err
-		}
-		defer w3.Close()
-		p.stamp = 23
-		if err := o.more(w3, 1700); err != nil {
-			return err
-		}
-		return o.finalized(w3.Finalize())
-	})
-}
-
-func TestCrashBlockRecovery(t *testing.T) {
-	crash(t, []string{"/v"}, func(o *oracle, s *Store) error {
-		w, err := o.create(s, 3, 20, false)
-		if err != nil {
-			return err
-		}
-		defer w.Close()
-		if err := o.more(w, 1900); err != nil {
-			return err
-		}
-		if err := o.sync(w); err != nil {
-			return err
-		}
-		for _, c := range []struct {
-			id uint64
-			to int64
-		}{{3, 1234}, {1, 1300}, {2, 1900}, {2, 1024}} {
-			x, _ := s.Get(dfs.BlockID(c.id))
-			if x, err = s.InitRecovery(x.Block, x.Block.GenStamp+5); err != nil {
-				return err
-			}
-			p := o.at(c.id)
-			p.finalized = p.finalized && c.to == x.Block.Length
-			p.perhaps, p.cut = true, c.to
-			o.phase = "recovery"
-			if err := o.finalized(s.UpdateReplica(x.Block, x.Block.GenStamp+5, c.to)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	}
+	return nil
 }
 
 func TestCrashTransferAndRemoval(t *testing.T) {
