@@ -1,0 +1,131 @@
+package report
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/xml"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"redoubt/redundancy/fleet"
+	"redoubt/redundancy/result"
+)
+
+// sample is a run as it could have been: every kind of outcome is in it.
+func sample() *result.Run {
+	r := &result.Run{Begun: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), Seconds: 245,
+		Setup: result.Setup{Datanodes: 12, Racks: 6, DisksPerNode: 5, Clients: 24, DiskRate: 8e6, DiskLatency: 0.001, LinkRate: 12e6, LinkLatency: 0.0002,
+			DataBytes: 128 << 20, FileBytes: 2 << 20, BlockBytes: 1 << 20, Parity: 4, Seed: 1, CPUs: 2},
+		Claims: []result.Claim{{Text: "writing under RAID-5 across nodes (k=4) over writing 3 replicas", Got: 1.41, Want: 1.3, Unit: "x", Met: true},
+			{Text: "bytes read wrong, in all schemes and faults", Got: 0, Want: 0, Unit: "B", Most: true, Met: true}}}
+	load := func(rate, net, write float64) result.Load {
+		return result.Load{Measured: true, Rate: rate * 1e6, Bytes: 128 << 20, Seconds: 134 / rate, NetPerByte: net, DiskWritePerByte: write, DiskReadPerByte: 0.2, P50: 0.02, P99: 0.31}
+	}
+	for i, s := range result.Schemes() {
+		space := []float64{1, 2, 3, 1.25, 1.25, 1.5625}[i]
+		x := result.SchemeResult{Scheme: s, Title: s.Title(), Seconds: 40, CPU: 0.7,
+			Space: result.Space{UserBytes: 128 << 20, StoredBytes: int64(space * (128 << 20)), Ratio: space, FoldSeconds: 3},
+			Write: load([]float64{108, 54, 36, 95, 52, 49}[i], []float64{1, 2, 3, 1, 2, 2}[i], []float64{1, 2, 3, 1.25, 2.25, 2.8}[i]),
+			Read:  load(80+3*float64(i), 1, 0)}
+		if s == result.RAIDNode {
+			x.Array = &result.Array{WriteRate: 31e6, ReadRate: 38e6, Degraded: 30e6, SumRate: 40e6}
+		}
+		survives := map[result.Fault]int{result.SlowNode: 0, result.Corruption: 1, result.Disk: 1, result.Node: 2, result.Rack: 2, result.TwoNodes: 4}
+		strength := []int{0, 2, 4, 1, 2, 2}[i]
+		for _, f := range result.Faults() {
+			y := result.FaultResult{Fault: f, Title: f.Title(), Read: load(70, 1.4, 0), Survived: result.Survived{Files: 64, Bytes: 128 << 20}}
+			if f == result.SlowNode {
+				y.Hedged = load(76, 1.5, 0)
+			}
+			if survives[f] > strength {
+				y.Survived.LostFiles, y.Survived.LostBytes = 5, 7<<20
+				y.Read.Failed = 5
+			} else if f != result.SlowNode {
+				y.Repair = result.Repair{Needed: true, Complete: f != result.Rack, Detect: 1.2, Seconds: 9, Rebuilt: 11 << 20, Rate: 1.2e6, NetBytes: 44 << 20, DiskRead: 44 << 20, MovedPerByte: 8, Limit: 2e6}
+				y.Rebuilding = load(55, 1.6, 0)
+			}
+			x.Faults = append(x.Faults, y)
+		}
+		r.Schemes = append(r.Schemes, x)
+	}
+	return r
+}
+
+func sampleReport(t testing.TB) *Report {
+	r, err := New(sample(), fleet.Defaults(), fleet.Options{Cycles: 4000, Seed: 1})
+	require.NoError(t, err)
+	return r
+}
+
+// TestDraw writes a page, and pictures, to the directory in REPORT_OUT: from the JSON in
+// REPORT_IN, or of the sample. It is how the pictures are looked at.
+func TestDraw(t *testing.T) {
+	out := os.Getenv("REPORT_OUT")
+	if out == "" {
+		t.Skip("REPORT_OUT is not set")
+	}
+	r := sampleReport(t)
+	if in := os.Getenv("REPORT_IN"); in != "" {
+		data, err := os.ReadFile(in)
+		require.NoError(t, err)
+		read, err := Read(bytes.NewReader(data))
+		require.NoError(t, err)
+		r, err = New(read.Run, fleet.Defaults(), fleet.Options{})
+		require.NoError(t, err)
+	}
+	for name, write := range map[string]func(io.Writer) error{"report.html": r.HTML, "results.csv": r.CSV, "results.json": r.JSON, "tables.md": r.Markdown, "tables.txt": r.Text} {
+		var b bytes.Buffer
+		require.NoError(t, write(&b))
+		require.NoError(t, os.WriteFile(filepath.Join(out, name), b.Bytes(), 0o644))
+	}
+	for _, c := range r.Charts() {
+		require.NoError(t, os.WriteFile(filepath.Join(out, c.Name+".svg"), c.SVG(), 0o644))
+	}
+}
+
+func wellFormed(t *testing.T, data []byte) {
+	d := xml.NewDecoder(bytes.NewReader(data))
+	for {
+		_, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		require.NoError(t, err)
+	}
+}
+
+func TestJSONAgain(t *testing.T) {
+	r := sampleReport(t)
+	var a, b bytes.Buffer
+	require.NoError(t, r.JSON(&a))
+	text := a.String()
+	again, err := Read(&a)
+	require.NoError(t, err)
+	require.NoError(t, again.JSON(&b))
+	require.Equal(t, text, b.String())
+	for _, bad := range []string{"", "{", "[]", "{}", `{"run": 7}`} {
+		_, err := Read(strings.NewReader(bad))
+		require.ErrorContains(t, err, "report: ")
+	}
+}
+
+func TestCSVIsRegular(t *testing.T) {
+	var b bytes.Buffer
+	require.NoError(t, sampleReport(t).CSV(&b))
+	all, err := csv.NewReader(&b).ReadAll() // refuses lines of other lengths
+	require.NoError(t, err)
+	require.Greater(t, len(all), 300)
+	seen := map[string]bool{}
+	for _, row := range all {
+		key := strings.Join(row[:4], "|")
+		require.False(t, seen[key], "twice: %s", key)
+		seen[key] = true
+	}
+}
