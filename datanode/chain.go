@@ -74,7 +74,7 @@ func (dn *DataNode) serveChain(c *datatransfer.Conn, q *datatransfer.CustomReque
 	if err != nil {
 		return false, err
 	}
-	out := sender{dn: dn, c: c, client: client != foldClient}
+	out := sender{dn: dn, c: c, client: client != foldClient, yields: client == foldClient, last: time.Now()}
 	if _, err := out.send(head, d, d.sum); err != nil {
 		if !out.begun {
 			return true, errors.Join(err, dn.refuse(c, err))

@@ -313,7 +313,7 @@ func (f *feed) openRemote(ctx context.Context, place *control.Target) (replicaSt
 // openStream connects to a datanode and begins to read there.
 func (f *feed) openStream(ctx context.Context, place *control.Target, start func(*datatransfer.Conn) (*datatransfer.BlockReader, error)) (replicaStream, error) {
 	addr := transferAddr(&place.Node)
-	nc, err := f.dn.dial(addr)
+	nc, err := f.dn.dialContext(ctx, addr)
 	if err != nil {
 		return nil, &dfs.Error{Kind: dfs.Unavailable, Path: addr, Err: err}
 	}

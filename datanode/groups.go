@@ -56,7 +56,7 @@ type groupJob struct {
 func newGroups(l Limits) *groups {
 	return &groups{
 		limit: newThrottle(l.GroupBandwidth), slots: make(chan struct{}, l.DegradedStreams),
-		sources: sourceCache{known: map[dfs.BlockID]knownSources{}}, busy: map[groupKey]bool{},
+		sources: sourceCache{known: map[dfs.BlockID]knownSources{}, asking: map[dfs.BlockID]*question{}}, busy: map[groupKey]bool{},
 	}
 }
 
@@ -131,6 +131,11 @@ func (g *groups) pace(ctx context.Context, n int, took time.Duration, rest int) 
 	if err := g.limit.wait(ctx, n); err != nil {
 		return err
 	}
+	return g.yield(ctx, took, rest)
+}
+
+// yield rests, while clients are active, some times as long as the work before it took.
+func (g *groups) yield(ctx context.Context, took time.Duration, rest int) error {
 	if time.Since(time.Unix(0, g.clients.Load())) < clientQuiet {
 		pause := min(time.Duration(rest)*took, time.Second)
 		g.metrics.yielded.Add(pause.Seconds())

@@ -81,7 +81,7 @@ func (dn *DataNode) composite(ctx context.Context, b dfs.Block, at *control.Targ
 		return sum.Type, sum.BytesPerChecksum, binary.BigEndian.Uint32(sum.Sum), nil
 	}
 	addr := transferAddr(&at.Node)
-	nc, err := dn.dial(addr)
+	nc, err := dn.dialContext(ctx, addr)
 	if err != nil {
 		return 0, 0, 0, &dfs.Error{Kind: dfs.Unavailable, Path: addr, Err: err}
 	}

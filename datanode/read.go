@@ -46,7 +46,7 @@ func (dn *DataNode) serveRead(c *datatransfer.Conn, q *datatransfer.ReadRequest)
 	if err != nil {
 		return false, err
 	}
-	out := sender{dn: dn, c: c, client: q.Client != foldClient}
+	out := sender{dn: dn, c: c, client: q.Client != foldClient, yields: q.Client == foldClient, last: time.Now()}
 	n, err := out.send(head, r, told)
 	dn.metrics.readBytes.Add(float64(n))
 	if err != nil && !out.begun {
@@ -118,6 +118,8 @@ type sender struct {
 	limit  *throttle // nil: as fast as it goes
 	begun  bool      // something is on the wire
 	client bool      // a client waits for it
+	yields bool      // nobody does
+	last   time.Time // of the last write, if it yields
 }
 
 // send sends head, everything that r gives, and the empty last packet. It counts the data
@@ -155,8 +157,15 @@ func (s *sender) flush(b []byte) error {
 	}
 	s.begun = true
 	now := time.Now()
-	if s.client {
+	switch {
+	case s.client:
 		s.dn.groups.clientMoved(now)
+	case s.yields:
+		if err := s.dn.groups.yield(s.dn.ctx, now.Sub(s.last), rebuildRest); err != nil {
+			return err
+		}
+		now = time.Now()
+		s.last = now
 	}
 	if err := s.c.Net.SetWriteDeadline(now.Add(s.dn.cfg.Timeouts.Write)); err != nil {
 		return err

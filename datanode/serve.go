@@ -64,8 +64,11 @@ func (dn *DataNode) removeConn(nc net.Conn) {
 }
 
 // dial connects to a peer. The connection is known to Close; hang up with removeConn.
-func (dn *DataNode) dial(addr string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(dn.ctx, dn.cfg.Timeouts.Dial)
+func (dn *DataNode) dial(addr string) (net.Conn, error) { return dn.dialContext(dn.ctx, addr) }
+
+// dialContext is dial for somebody who may give up before.
+func (dn *DataNode) dialContext(ctx context.Context, addr string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dn.cfg.Timeouts.Dial)
 	defer cancel()
 	nc, err := dn.cfg.Network.Dial(ctx, addr)
 	if err != nil {

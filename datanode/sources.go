@@ -6,8 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/singleflight"
-
 	"redoubt/dfs"
 	"redoubt/wire/control"
 )
@@ -22,15 +20,21 @@ const (
 // sourceCache remembers for a short time how to make blocks that are not here, and which
 // ones can't be made.
 type sourceCache struct {
-	flight singleflight.Group
-
-	mu    sync.Mutex
-	known map[dfs.BlockID]knownSources
+	mu     sync.Mutex
+	known  map[dfs.BlockID]knownSources
+	asking map[dfs.BlockID]*question
 }
 
 type knownSources struct {
 	reply *control.SourcesReply // nil: it can't be made
 	until time.Time
+}
+
+// question is one that the name node has not answered yet.
+type question struct {
+	done  chan struct{} // closed when the rest is set
+	reply *control.SourcesReply
+	err   error
 }
 
 // sourcesOf asks a name node how to make a block; many readers of a block ask once. known
@@ -39,20 +43,32 @@ func (dn *DataNode) sourcesOf(ctx context.Context, b dfs.Block) (reply *control.
 	c := &dn.groups.sources
 	c.mu.Lock()
 	k, ok := c.known[b.ID]
-	c.mu.Unlock()
-	if ok && time.Now().Before(k.until) {
-		reply, known = k.reply, true
+	if known = ok && time.Now().Before(k.until); known {
+		c.mu.Unlock()
+		reply = k.reply
 	} else {
-		ch := c.flight.DoChan(b.ID.String(), func() (any, error) { return dn.askSources(b) })
+		q, asked := c.asking[b.ID]
+		if !asked {
+			q = &question{done: make(chan struct{})}
+			c.asking[b.ID] = q
+		}
+		c.mu.Unlock()
+		if !asked {
+			q.reply, q.err = dn.askSources(b)
+			c.mu.Lock()
+			delete(c.asking, b.ID)
+			c.mu.Unlock()
+			close(q.done)
+		}
 		select {
-		case r := <-ch:
-			if r.Err != nil {
-				return nil, false, r.Err
-			}
-			reply = r.Val.(*control.SourcesReply)
+		case <-q.done:
 		case <-ctx.Done():
 			return nil, false, &dfs.Error{Kind: dfs.Canceled, Op: "sources", Err: ctx.Err()}
 		}
+		if q.err != nil {
+			return nil, false, q.err
+		}
+		reply = q.reply
 	}
 	if reply == nil || reply.Block.GenStamp < b.GenStamp {
 		return nil, known, dfs.Errorf(dfs.ReplicaNotFound, "Replica not found for %v", b)
