@@ -22,7 +22,7 @@ import (
 // the exit code.
 type command struct {
 	name    string
-	summary string // one line for the overview
+	summary string // one line for the overview; "" is not shown
 	run     func(ctx context.Context, env *env, args []string) int
 }
 
@@ -34,6 +34,8 @@ func commands() []command {
 		{"fsck", "check files and blocks: what is lost, degraded, short of replicas: fs fsck / -files -blocks", runFsck},
 		{"storagepolicies", "storage policies: -listPolicies, -getStoragePolicy, -setStoragePolicy, -unsetStoragePolicy, -satisfyStoragePolicy", runStoragePolicies},
 		{"groups", "the groups of users as the name node sees them", runGroups},
+		{"tour", "start a cluster of real processes, break it in every way, see that nothing is lost", runTour},
+		{"tour-datanode", "", runTourDatanode},
 		{"minicluster", "run a whole cluster in this process: fs minicluster --help", runMinicluster},
 		{"bench", "measure an HDFS, this one or another: bench namenode, bench io", runBench},
 		{"redundancy", "compare replicas and RAID-5 live, on emulated disks and links, and in a model", runRedundancy},
@@ -169,6 +171,9 @@ func overview(w io.Writer) {
 	}
 	fmt.Fprintf(w, "%s\n\nCommands:\n", line)
 	for _, c := range commands() {
+		if c.summary == "" {
+			continue
+		}
 		fmt.Fprintf(w, "  %-14s %s\n", c.name, c.summary)
 	}
 	fmt.Fprint(w, "\nGeneric options, before a command's own: -fs URI, -D key=value, -conf FILE.\n"+

@@ -23,9 +23,11 @@ import (
 	"redoubt/vfs"
 )
 
-// The tour's clocks: short enough that a dead datanode is missed within seconds.
+// The tour's clocks: short enough that a dead datanode is missed within seconds,
+// and repair as fast as an idle cluster can.
 var tourClocks = []string{"dfs.heartbeat.interval=300ms", "dfs.namenode.heartbeat.recheck-interval=200", "dfs.namenode.redundancy.interval.seconds=1",
-	"dfs.namenode.safemode.extension=0", "redoubt.raid.fold.idle=1s"}
+	"dfs.namenode.safemode.extension=0", "dfs.namenode.replication.work.multiplier.per.iteration=20", "dfs.namenode.replication.max-streams=20",
+	"dfs.namenode.replication.max-streams-hard-limit=40", "redoubt.raid.fold.idle=1s"}
 
 // runTourDatanode is a datanode of the tour, a process of its own: the tour starts its
 // own program again with this command. It runs until it is killed or its standard input,

@@ -38,7 +38,7 @@ func until(ctx context.Context, what string, ask func(context.Context) (bool, er
 }
 
 // parityGroups is what the name node counts.
-type parityGroups struct{ groups, members, loose, degraded int64 }
+type parityGroups struct{ groups, members, loose, forming, degraded, lost, parityBytes int64 }
 
 // metric reads one value of the name node's /metrics.
 func metricValue(text, name string) (int64, bool) {
@@ -51,13 +51,8 @@ func metricValue(text, name string) (int64, bool) {
 	return 0, false
 }
 
-// Names of the metrics that the tour looks at.
-const (
-	metricGroups   = "redoubt_namenode_parity_groups"
-	metricMembers  = "redoubt_namenode_parity_members"
-	metricUnfolded = "redoubt_namenode_parity_candidates"
-	metricDegraded = "redoubt_namenode_parity_degraded"
-)
+// parityMetric is the name node's metric of parity groups, by kind.
+func parityMetric(kind string) string { return "redoubt_namenode_parity_" + kind }
 
 // groups asks the name node's /metrics.
 func (t *tour) groups(ctx context.Context) (parityGroups, error) {
@@ -66,20 +61,22 @@ func (t *tour) groups(ctx context.Context) (parityGroups, error) {
 		return parityGroups{}, err
 	}
 	var g parityGroups
-	for name, to := range map[string]*int64{metricGroups: &g.groups, metricMembers: &g.members, metricUnfolded: &g.loose, metricDegraded: &g.degraded} {
-		v, ok := metricValue(text, name)
+	for name, to := range map[string]*int64{"groups": &g.groups, "members": &g.members, "candidates": &g.loose, "forming": &g.forming,
+		"degraded": &g.degraded, "lost": &g.lost} {
+		v, ok := metricValue(text, parityMetric(name))
 		if !ok {
-			return g, fmt.Errorf("%s/metrics has no %s", t.cl.http(), name)
+			return g, fmt.Errorf("%s/metrics has no %s", t.cl.http(), parityMetric(name))
 		}
 		*to = v
 	}
+	g.parityBytes, _ = metricValue(text, "redoubt_namenode_parity_bytes")
 	return g, nil
 }
 
 // folded reports whether all blocks that can be are in groups.
 func (t *tour) folded(ctx context.Context) (bool, error) {
 	g, err := t.groups(ctx)
-	return err == nil && g.groups > 0 && g.loose <= 1, err // one that is left alone stays at two replicas
+	return err == nil && g.groups > 0 && g.loose <= 1 && g.forming == 0, err // one that is left alone stays at two replicas
 }
 
 // whole reports whether the name node has noticed who is dead and nothing lacks anything.
@@ -99,7 +96,7 @@ func (t *tour) whole(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	g, err := t.groups(ctx)
-	return err == nil && g.degraded == 0, err
+	return err == nil && g.degraded == 0 && g.lost == 0, err
 }
 
 // httpText gets a page.
