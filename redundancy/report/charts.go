@@ -50,7 +50,7 @@ func (r *Report) survivalChart() Chart {
 			case share == 0:
 				row = append(row, cell{"m-good", "\u2713 all there", tip + "every byte was there and right"})
 			default:
-				row = append(row, cell{"m-bad", "\u2717 " + percent(share) + " lost", tip + size(float64(x.Survived.LostBytes)) + " could not be read"})
+				row = append(row, cell{"m-bad", fmt.Sprintf("\u2717 %.2g %% lost", 100*share), tip + size(float64(x.Survived.LostBytes)) + " could not be read"})
 			}
 		}
 		names, cells = append(names, s.Title), append(cells, row)

@@ -36,37 +36,44 @@ type rows struct {
 func bars(name, title, desc, axis string, legend []swatch, groups []rows) Chart {
 	c := &canvas{}
 	c.legend(legend)
-	left, top, labels := 0.0, 0.0, 0.0
+	left, top := 0.0, 0.0
 	for _, g := range groups {
 		left = max(left, width(g.name)+12)
 		for _, b := range g.bars {
-			top, labels = max(top, b.sum()), max(labels, width(b.label)+14)
+			top = max(top, b.sum())
 		}
 	}
 	scale := ticks(top)
 	end := scale[len(scale)-1]
-	plot := chartWidth - left - labels
+	plot := chartWidth - left - 16
+	for _, g := range groups { // as wide as leaves room for each label behind its bar
+		for _, b := range g.bars {
+			if v := b.sum(); v > 0 {
+				plot = min(plot, (chartWidth-left-width(b.label)-10)*end/v)
+			}
+		}
+	}
 	x := func(v float64) float64 { return left + plot*v/end }
 	begin, y := c.h, c.h+8
-	const thick, gap = 15.0, 13.0
+	const thick, gap = 17.0, 12.0
 	body := &canvas{}
 	for _, g := range groups {
 		first := y
 		for _, b := range g.bars {
 			at := 0.0
 			for _, p := range b.parts {
-				body.rect(x(at), y, x(at+p.value)-x(at), thick-2, p.class, p.tip)
+				body.rect(x(at), y, x(at+p.value)-x(at), thick-3, p.class, p.tip)
 				at += p.value
 			}
-			body.text(x(at)+6, y+11, "start", "t v", b.label)
+			body.text(x(at)+6, y+11.5, "start", "t v", b.label)
 			y += thick
 		}
-		body.text(left-10, (first+y)/2+3.5, "end", "t", g.name)
+		body.text(left-10, (first+y)/2+3, "end", "t", g.name)
 		y += gap
 	}
 	for _, v := range scale {
 		c.line(x(v), begin, x(v), y-gap+8, "grid")
-		c.text(x(v), y+8, "middle", "t s", short(v))
+		c.text(x(v), y+8, "middle", "t s", tick(v))
 	}
 	c.b.WriteString(body.b.String())
 	c.text(left+plot/2, y+26, "middle", "t s", axis)
@@ -97,14 +104,20 @@ func scatter(name, title, desc, xAxis, yAxis string, legend []swatch, points []p
 	y := func(v float64) float64 { return begin + high*(1-v/ys[len(ys)-1]) }
 	for _, v := range xs {
 		c.line(x(v), begin, x(v), begin+high, "grid")
-		c.text(x(v), begin+high+18, "middle", "t s", short(v))
+		c.text(x(v), begin+high+18, "middle", "t s", tick(v))
 	}
 	for _, v := range ys {
 		c.line(left, y(v), chartWidth-24, y(v), "grid")
-		c.text(left-8, y(v)+4, "end", "t s", short(v))
+		c.text(left-8, y(v)+4, "end", "t s", tick(v))
 	}
-	for _, p := range points {
-		c.mark(x(p.x), y(p.y), p.square, p.class, p.tip)
+	for i, p := range points {
+		at := x(p.x)
+		for _, q := range points[:i] { // beside another point, not on it
+			if math.Abs(at-x(q.x)) < 8 && math.Abs(y(p.y)-y(q.y)) < 9 {
+				at += 13
+			}
+		}
+		c.mark(at, y(p.y), p.square, p.class, p.tip)
 	}
 	c.text(left+(chartWidth-left)/2, begin+high+38, "middle", "t s", xAxis)
 	fmt.Fprintf(&c.b, `<text transform="translate(13 %.1f) rotate(-90)" text-anchor="middle" class="t s">%s</text>`+"\n", begin+high/2, html.EscapeString(yAxis))
@@ -169,7 +182,7 @@ func spans(name, title, desc, axis string, legend []swatch, lines []span) Chart 
 // power writes a power of ten.
 func (c *canvas) power(x, y, d float64) {
 	if d >= -2 && d <= 3 {
-		c.text(x, y, "middle", "t s", short(math.Pow(10, d)))
+		c.text(x, y, "middle", "t s", tick(math.Pow(10, d)))
 		return
 	}
 	fmt.Fprintf(&c.b, `<text x="%.1f" y="%.1f" text-anchor="middle" class="t s">10<tspan dy="-4" class="up">%.0f</tspan></text>`+"\n", x, y, d)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"regexp"
 )
 
 //go:embed chart.css
@@ -40,6 +41,7 @@ type item struct {
 	Title, Text string
 	Chart       template.HTML
 	Tables      []Table
+	Bare        bool // the section's heading is the table's
 }
 
 // how tells, for each chart, how to read it, and which tables have its numbers.
@@ -140,7 +142,7 @@ func (r *Report) HTML(w io.Writer) error {
 
 // plain shows a table under a section's own heading.
 func plain(t Table) []item {
-	return []item{{Tables: []Table{t}}}
+	return []item{{Tables: []Table{t}, Bare: true}}
 }
 
 func (r *Report) ratesText() string {
@@ -157,9 +159,19 @@ func rateOr(x float64, otherwise string) string {
 	return megabytes(x)
 }
 
+// settings writes numbers that were given and not measured without zeroes that say nothing.
+func settings(facts []fact) []fact {
+	for i := range facts {
+		facts[i].Value = zeroes.ReplaceAllString(facts[i].Value, "$1$2$3$4")
+	}
+	return facts
+}
+
+var zeroes = regexp.MustCompile(`(\d\.\d*[1-9])0+\b|(\d)\.0+\b|(\d)\.0(e)`)
+
 func (r *Report) setupFacts() []fact {
 	s := r.Run.Setup
-	return []fact{
+	return settings([]fact{
 		{"Datanodes", fmt.Sprintf("%d on %d racks", s.Datanodes, s.Racks)},
 		{"Disks", fmt.Sprintf("%d in each, %s, %s to seek", s.DisksPerNode, rateOr(s.DiskRate, "unlimited"), seconds(s.DiskLatency))},
 		{"Links", fmt.Sprintf("%s each way, %s", rateOr(s.LinkRate, "unlimited"), seconds(s.LinkLatency))},
@@ -168,7 +180,7 @@ func (r *Report) setupFacts() []fact {
 		{"Parity", fmt.Sprintf("k = %d: %d of data to 1", s.Parity, s.Parity)},
 		{"Machine", fmt.Sprintf("%d processors, at most %s busy", s.CPUs, percent(r.busiest()))},
 		{"Seed", fmt.Sprint(s.Seed)},
-	}
+	})
 }
 
 func (r *Report) busiest() float64 {
@@ -198,5 +210,5 @@ func (r *Report) fleetFacts() []fact {
 	for _, o := range p.Power {
 		facts = append(facts, fact{"Outage: " + o.Name, fmt.Sprintf("%s a year, %s of the nodes do not return", short(o.PerYear), percent(o.Hit))})
 	}
-	return facts
+	return settings(facts)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html"
 	"math"
+	"strconv"
 	"strings"
 )
 
@@ -131,4 +132,16 @@ func ticks(top float64) []float64 {
 			return out
 		}
 	}
+}
+
+// tick writes a number at an axis, with no digit that is not needed.
+func tick(x float64) string {
+	s := strconv.FormatFloat(x, 'f', -1, 64)
+	if len(s) > 6 {
+		s = strconv.FormatFloat(x, 'g', 3, 64)
+	}
+	if !strings.Contains(s, ".") && !strings.Contains(s, "e") {
+		s = thousands(s)
+	}
+	return s
 }

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"redoubt/redundancy/result"
@@ -304,7 +305,7 @@ func (r *Report) checks() Table {
 }
 
 func digits(x float64, n int) string {
-	if x >= 0.1 && x < 1e5 {
+	if x >= 0.1 && x < math.Pow(10, float64(n)) {
 		return fmt.Sprintf("%.*g", n, x)
 	}
 	s := fmt.Sprintf("%.*e", n-1, x)
