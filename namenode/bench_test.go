@@ -142,3 +142,21 @@ func BenchmarkChange(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkCheckTree: a check of a tree, per file of one block with three replicas.
+func BenchmarkCheckTree(b *testing.B) {
+	r := newRig(b, 3)
+	const files = 10_000
+	for i := range files {
+		r.write(fmt.Sprintf("/bench/dir%d/file%d", i%100, i), 100)
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	seen := 0
+	for seen < b.N {
+		require.NoError(b, r.CheckTree(ctx, by("root"), "/", func(f *dfs.FileHealth) error {
+			seen++
+			return nil
+		}))
+	}
+}

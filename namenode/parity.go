@@ -264,13 +264,16 @@ func (n *NameNode) leaveGroup(ctx context.Context, id dfs.BlockID) error {
 	defer n.arrivals.leave(ch, blocks)
 	timer := time.NewTimer(n.cfg.Files.Parity.LeaveWait)
 	defer timer.Stop()
+	again := time.NewTicker(tickInterval) // the wish is forgotten after Hold unless it is repeated
+	defer again.Stop()
 	for {
 		if left() {
 			return nil
 		}
-		n.wakeTick()
+		n.wakeFolds()
 		select {
 		case <-ch:
+		case <-again.C:
 		case <-timer.C:
 			return &dfs.Error{Kind: dfs.Retriable, Msg: id.String() + " has to leave its parity group first, which takes longer than expected. It goes on; try again."}
 		case <-n.closing:

@@ -44,6 +44,17 @@ func standing(c *minicluster.Cluster) (groups, members, candidates, replicas int
 	return n.Groups, n.Members, b.Parity.Candidates, b.Blocks.Replicas
 }
 
+func page(t *testing.T, c *minicluster.Cluster, path string) string {
+	t.Helper()
+	resp, err := http.Get("http://" + c.HTTPAddr() + path)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return string(text)
+}
+
+// ask checks a path as hdfs fsck does.
 func ask(t *testing.T, c *minicluster.Cluster, path string, flags ...string) string {
 	t.Helper()
 	st, err := c.NameNode().FileInfo(&dfs.Caller{User: "anyone"}, "/", true)
@@ -52,12 +63,7 @@ func ask(t *testing.T, c *minicluster.Cluster, path string, flags ...string) str
 	for _, f := range flags {
 		q.Set(f, "1")
 	}
-	resp, err := http.Get("http://" + c.HTTPAddr() + "/fsck?" + q.Encode())
-	require.NoError(t, err)
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	require.NoError(t, err)
-	return string(text)
+	return page(t, c, "/fsck?"+q.Encode())
 }
 
 // TestRAID5 is the life of files under RAID5 on real datanodes: they are written by pipelines
@@ -93,6 +99,13 @@ func TestRAID5(t *testing.T) {
 	check()
 	require.Contains(t, ask(t, c, "/r", "files", "blocks", "locations"), "parity: policy=RAID5, 2 block(s):  OK")
 	require.Contains(t, ask(t, c, "/r"), "is HEALTHY")
+	metrics, beans := page(t, c, "/metrics"), page(t, c, "/jmx?get=Hadoop:service=NameNode,name=ParityGroups::Groups")
+	require.Contains(t, metrics, fmt.Sprintf("\nredoubt_namenode_parity_groups %d\n", groups))
+	require.Contains(t, metrics, fmt.Sprintf("\nredoubt_namenode_parity_members %d\n", members))
+	require.Contains(t, metrics, fmt.Sprintf("\nredoubt_namenode_parity_candidates %d\n", candidates))
+	require.Contains(t, metrics, "\nredoubt_namenode_parity_degraded 0\n")
+	require.Contains(t, metrics, fmt.Sprintf("\nredoubt_namenode_parity_folds_total %d\n", c.NameNode().Blocks().Parity.Folds))
+	require.Contains(t, beans, fmt.Sprintf(`"Groups": %d`, groups))
 
 	require.NoError(t, c.StopDataNode(2))
 	check() // before anybody has noticed
