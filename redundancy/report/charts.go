@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 
 	"redoubt/redundancy/result"
 )
@@ -24,9 +25,9 @@ func (r *Report) Charts() []Chart {
 		all = append(all, r.survivalChart(), r.spaceChart(), r.speedChart(), r.costChart(), r.movedChart(), r.timeChart())
 	}
 	if r.Fleet != nil {
-		all = append(all, r.firstLossChart(), r.lostBytesChart(), r.dangerChart())
+		all = append(all, r.firstLossChart(), r.groupChart(), r.dangerChart())
 	}
-	return all
+	return slices.DeleteFunc(all, func(c Chart) bool { return c.Name == "" })
 }
 
 func (r *Report) survivalChart() Chart {
@@ -185,7 +186,7 @@ func (r *Report) firstLossChart() Chart {
 		"years, powers of ten", correlation, lines)
 }
 
-func (r *Report) lostBytesChart() Chart {
+func (r *Report) groupChart() Chart {
 	var lines []span
 	for _, m := range r.Fleet.Schemes {
 		a, b := m.Independent.Exact, m.Correlated.Exact

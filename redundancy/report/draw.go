@@ -32,8 +32,11 @@ type rows struct {
 	bars []bar
 }
 
-// bars draws groups of lying bars over a common scale.
+// bars draws groups of lying bars over a common scale; without groups there is no chart.
 func bars(name, title, desc, axis string, legend []swatch, groups []rows) Chart {
+	if len(groups) == 0 {
+		return Chart{}
+	}
 	c := &canvas{}
 	c.legend(legend)
 	left, top := 0.0, 0.0
@@ -89,8 +92,11 @@ type point struct {
 	tip    string
 }
 
-// scatter draws points over two linear scales that begin at 0.
+// scatter draws points over two linear scales that begin at 0; without points there is no chart.
 func scatter(name, title, desc, xAxis, yAxis string, legend []swatch, points []point) Chart {
+	if len(points) == 0 {
+		return Chart{}
+	}
 	c := &canvas{}
 	c.legend(legend)
 	var xTop, yTop float64

@@ -138,7 +138,7 @@ func ticks(top float64) []float64 {
 func tick(x float64) string {
 	s := strconv.FormatFloat(x, 'f', -1, 64)
 	if len(s) > 6 {
-		s = strconv.FormatFloat(x, 'g', 3, 64)
+		s = scientific(x)
 	}
 	if !strings.Contains(s, ".") && !strings.Contains(s, "e") {
 		s = thousands(s)
