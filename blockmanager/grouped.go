@@ -202,8 +202,8 @@ func (m *Manager) evaluateGrouped(id dfs.BlockID, r *record, f Facts, v *view, i
 		m.stirGroup(v.group.Parity.ID)
 		return
 	}
-	if whole && t.live > want && !t.unreported && !m.idle() {
-		m.dropSpare(id, r, f, want, b.at)
+	if whole && t.live > int(f.Replication) && !t.unreported && !m.idle() {
+		m.dropSpare(id, r, f, int(f.Replication), b.at)
 	}
 	if t.corrupt > 0 && t.live >= max(1, want) {
 		m.dropCorrupt(id, r)

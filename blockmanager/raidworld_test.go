@@ -260,7 +260,6 @@ func (w *raidWorld) obeyOne(n *fakeNode) {
 					w.tell(n, v, Deleted, r.Block)
 				}
 			}
-			w.judge()
 		}
 	case Transfer:
 		w.copy(n, c)

@@ -164,7 +164,7 @@ func (m *Manager) evaluate(id dfs.BlockID) {
 		m.evaluate(id) // they are needed after all
 		return
 	}
-	if t.live > want {
+	if t.live > int(f.Replication) { // one in maintenance does not make another one superfluous
 		m.dropExcess(id, r, f, t, nil)
 	}
 	if t.corrupt > 0 && (t.live >= want || t.live >= m.cfg.MinReplication && m.allStale(id)) && t.live > 0 {

@@ -108,7 +108,7 @@ func (m *Manager) dropExcess(id dfs.BlockID, r *record, f Facts, t tally, hint *
 		}
 		good = append(good, sl)
 	}
-	for want := m.expected(f, t); len(good) > want && len(good) > 1; {
+	for want := int(f.Replication); len(good) > want && len(good) > 1; {
 		i := m.leastUseful(good, f, hint)
 		m.condemn(id, m.table.find(r, good[i]&slotStorage), f.GenStamp)
 		good = append(good[:i], good[i+1:]...)
@@ -165,7 +165,7 @@ func (m *Manager) moved(id dfs.BlockID, hint string) {
 	}
 	// The choice made without the hint, by reportOne just before, is taken back if it can be.
 	m.keepExcess(id, r)
-	if t := m.count(id, r); t.live > m.expected(f, t) {
+	if t := m.count(id, r); t.live > int(f.Replication) {
 		m.dropExcess(id, r, f, t, n)
 	}
 }
