@@ -72,6 +72,12 @@ type cluster struct {
 }
 
 func startCluster(t *testing.T, datanodes int) *cluster {
+	return startClusterWith(t, datanodes, func(c *cluster, id string) string { return c.path(id+"/a") + "," + c.path(id+"/b") })
+}
+
+// startClusterWith starts a cluster with volumes as dirs says for each datanode, and more
+// settings for the name node.
+func startClusterWith(t *testing.T, datanodes int, dirs func(c *cluster, id string) string, settings ...string) *cluster {
 	c := &cluster{dir: keptDir(t), rpc: freeAddress(t), http: freeAddress(t)}
 	bin := c.build(t, "redoubt/cmd/namenode", "redoubt/cmd/datanode")
 	set := func(args []string, settings ...string) []string {
@@ -83,12 +89,13 @@ func startCluster(t *testing.T, datanodes int) *cluster {
 	common := []string{"fs.defaultFS=hdfs://" + c.rpc, "dfs.namenode.rpc-address=" + c.rpc, "dfs.heartbeat.interval=1"}
 	name := append(common, "dfs.namenode.name.dir="+c.path("name1")+","+c.path("name2"), "dfs.namenode.http-address="+c.http,
 		"dfs.namenode.heartbeat.recheck-interval=500", "dfs.namenode.safemode.extension=0", "dfs.namenode.checkpoint.txns=2000")
+	name = append(name, settings...)
 	out, err := exec.Command(bin+"namenode", set([]string{"format"}, name...)...).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	c.name = c.process(t, "namenode", set([]string{bin + "namenode", "run"}, name...))
 	for i := range datanodes {
 		id := fmt.Sprintf("data%d", i+1)
-		data := append(common, "dfs.datanode.data.dir="+c.path(id+"/a")+","+c.path(id+"/b"), "dfs.datanode.failed.volumes.tolerated=1",
+		data := append(common, "dfs.datanode.data.dir="+dirs(c, id), "dfs.datanode.failed.volumes.tolerated=1",
 			"dfs.datanode.address=127.0.0.1:0", "dfs.datanode.ipc.address=127.0.0.1:0", "dfs.datanode.http.address=127.0.0.1:0")
 		c.data = append(c.data, c.process(t, id, set([]string{bin + "datanode", "run"}, data...)))
 	}
