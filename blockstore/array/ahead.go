@@ -16,6 +16,7 @@ type readAhead struct {
 	next  int64 // where the last read ended
 	run   int64 // bytes read in sequence
 	parts []*fetched
+	last  turns // of the latest group that was fetched
 }
 
 // fetched is a group on its way.
@@ -40,12 +41,17 @@ func (r *readAhead) read(h *handle, p []byte, off, size int64) (done int, ok boo
 		r.run = int64(len(p))
 	}
 	r.next = off + int64(len(p))
-	if r.run < aheadAfter || int64(len(p)) >= gb || r.run == int64(len(p)) || len(w.groups) > 0 {
+	inSequence := r.run >= aheadAfter && r.run > int64(len(p))
+	end := size
+	if !inSequence {
+		end = r.next
+	}
+	if !inSequence && int64(len(p)) < gb || len(w.groups) > 0 {
 		r.dropAll(a)
 		return 0, false
 	}
 	for done < len(p) {
-		x := r.fetch(h, off, size)
+		x := r.fetch(h, off, end, size)
 		<-x.done
 		in := off - x.g.first*a.geo.StripeBytes()
 		row, at := int(in/a.geo.StripeBytes()), in%a.geo.StripeBytes()
@@ -59,8 +65,9 @@ func (r *readAhead) read(h *handle, p []byte, off, size int64) (done int, ok boo
 	return done, true
 }
 
-// fetch gives the group at off, and sees to it that the ones behind it are on their way.
-func (r *readAhead) fetch(h *handle, off, size int64) *fetched {
+// fetch gives the group at off, and sees to it that the ones behind it, up to end, are
+// on their way.
+func (r *readAhead) fetch(h *handle, off, end, size int64) *fetched {
 	a, w := h.a, h.w
 	sb := a.geo.StripeBytes()
 	first := off / sb / int64(a.rows) * int64(a.rows)
@@ -76,14 +83,16 @@ func (r *readAhead) fetch(h *handle, off, size int64) *fetched {
 	r.parts = kept
 	for i := range int64(aheadGroups + 1) {
 		start := first + i*int64(a.rows)
-		if start*sb >= size {
+		if start*sb >= end {
 			break
 		}
 		if int(i) < len(r.parts) {
 			continue // they stand in order, without gaps
 		}
 		x := &fetched{g: a.newGroup(start), version: w.version, done: make(chan struct{})}
-		v := view{over: w.over, size: size, off: start * sb, end: min(size, (start+int64(a.rows))*sb)}
+		v := view{over: w.over, size: size, off: start * sb, end: min(size, (start+int64(a.rows))*sb),
+			through: true, before: r.last, mine: newTurns(a)}
+		r.last = v.mine
 		go func() {
 			defer close(x.done)
 			a.load(h.n, w, x.g, 0, a.rows, v, &x.infos)

@@ -3,7 +3,6 @@ package array
 import (
 	"io"
 	"io/fs"
-	"sync"
 	"syscall"
 )
 
@@ -296,35 +295,15 @@ func (h *handle) read(p []byte, off, size int64) (int, error) {
 	return h.a.read(h.n, h.w, p, off, size)
 }
 
-// read reads whole groups and parts of them, each group on a goroutine of its own.
-func (a *Array) read(n *node, w *work, p []byte, off, size int64) (int, error) {
+// read reads group after group; large reads that gain by more than that go ahead.
+func (a *Array) read(n *node, w *work, p []byte, off, size int64) (done int, err error) {
 	gb := a.geo.StripeBytes() * int64(a.rows)
-	if off/gb == (off+int64(len(p))-1)/gb {
-		return a.readGroup(n, w, p, off, size)
-	}
-	var wg sync.WaitGroup
-	parts := make([]struct {
-		n   int
-		err error
-	}, (off%gb+int64(len(p))+gb-1)/gb)
-	slots := make(chan struct{}, maxFlights+1)
-	at := p
-	for i := range parts {
-		length := min(int64(len(at)), gb-off%gb)
-		part, from := at[:length], off
-		slots <- struct{}{}
-		wg.Go(func() {
-			parts[i].n, parts[i].err = a.readGroup(n, w, part, from, size)
-			<-slots
-		})
-		at, off = at[length:], off+length
-	}
-	wg.Wait()
-	done := 0
-	for _, x := range parts {
-		done += x.n
-		if x.err != nil {
-			return done, x.err
+	for done < len(p) {
+		length := min(int64(len(p)-done), gb-off%gb)
+		x, err := a.readGroup(n, w, p[done:done+int(length)], off, size)
+		done, off = done+x, off+int64(x)
+		if err != nil {
+			return done, err
 		}
 	}
 	return done, nil

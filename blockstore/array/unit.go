@@ -270,6 +270,14 @@ func (a *Array) offsetOf(stripe, place int64) (slots int, off int64) {
 // member's on a goroutine of its own, what lies together in one go. infos must be clear.
 func (a *Array) readUnits(n *node, w *work, g *group, from, end int, over map[int64]int64,
 	want func(r, place int) bool, infos *[maxRows]rowInfo) {
+	a.readInTurn(n, w, g, from, end, over, want, infos, nil, nil)
+}
+
+// readInTurn is readUnits behind another group on each member; mine are closed as this
+// one is done.
+func (a *Array) readInTurn(n *node, w *work, g *group, from, end int, over map[int64]int64,
+	want func(r, place int) bool, infos *[maxRows]rowInfo, before, mine turns) {
+	defer mine.end()
 	var wg sync.WaitGroup
 	for p, m := range a.members() {
 		if !m.holds(n.id) {
@@ -280,7 +288,13 @@ func (a *Array) readUnits(n *node, w *work, g *group, from, end int, over map[in
 			any = any || want(r, p)
 		}
 		if any {
-			wg.Go(func() { a.readColumn(n, w, g, from, end, over, m, want, infos) })
+			wg.Go(func() {
+				before.wait(p)
+				a.readColumn(n, w, g, from, end, over, m, want, infos)
+				if mine != nil {
+					close(mine[p])
+				}
+			})
 		}
 	}
 	wg.Wait()
@@ -327,6 +341,11 @@ type view struct {
 	over     map[int64]int64
 	size     int64
 	off, end int64
+	// through reads parity along, where it lies between data: in sequence that costs less
+	// than to go around it.
+	through bool
+	// Groups that are read in sequence keep their order on each member.
+	before, mine turns
 }
 
 // need is how many bytes a stripe has.
@@ -350,15 +369,15 @@ func (a *Array) load(n *node, w *work, g *group, from, end int, v view, infos *[
 		whole = whole && m.holds(n.id)
 	}
 	want := func(r, place int) bool { return v.need(a, g.first+int64(r)) > 0 }
-	if whole {
+	if whole && !v.through {
 		want = func(r, place int) bool {
 			stripe := g.first + int64(r)
 			return v.wants(a, stripe, a.geo.DataIndex(a.column(n.id, stripe), place))
 		}
 	}
-	a.readUnits(n, w, g, from, end, v.over, want, infos)
+	a.readInTurn(n, w, g, from, end, v.over, want, infos, v.before, v.mine)
 	for r := from; r < end; r++ {
-		a.completeRow(n, w, g, r, &v, whole, infos)
+		a.completeRow(n, w, g, r, &v, whole && !v.through, infos)
 	}
 }
 

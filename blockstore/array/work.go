@@ -16,7 +16,10 @@ const (
 	// in memory, instead of taking a group.
 	smallFile = 16 << 10
 	// maxFlights is how many groups of a file may be on their way to the members.
-	maxFlights = 3
+	maxFlights = 4
+	// hintFrom is from how many bytes on a write begins to go to the disk at once, so that
+	// a sync finds less to do.
+	hintFrom = 64 << 10
 	// maxGroups is how many groups a file may hold before some are written out.
 	maxGroups = 8
 )
@@ -29,6 +32,7 @@ type work struct {
 	used    map[int64]bool
 	flights sync.WaitGroup
 	window  chan struct{}
+	last    turns // of the latest flight; guarded by io
 
 	mu     sync.RWMutex // held by readers over their I/O, by writers while what they see changes
 	groups map[int64]*group
@@ -139,6 +143,9 @@ func (w *work) writeAt(n *node, m *member, slots int, p []byte, off int64) error
 	w.columns[m.place].dirty[slots] = true
 	w.fmu.Unlock()
 	_, err = f.WriteAt(p, off)
+	if err == nil && len(p) >= hintFrom {
+		_ = vfs.FlushHint(f, off, int64(len(p))) // only a hint
+	}
 	return err
 }
 
@@ -212,14 +219,51 @@ func (a *Array) flushGroup(n *node, w *work, g *group, partial bool) error {
 	w.mu.Unlock()
 	w.changed = true
 	w.flights.Add(1)
+	before, mine := w.last, newTurns(a)
+	w.last = mine
 	go func() {
 		defer w.flights.Done()
-		err := a.each(func(m *member) error { return a.writeColumn(n, w, g, &rows, over, m) })
+		err := a.each(func(m *member) error {
+			before.wait(m.place)
+			defer close(mine[m.place])
+			return a.writeColumn(n, w, g, &rows, over, m)
+		})
+		mine.end()
 		a.landed(w, g, &rows, err)
 		<-w.window
 		close(flight)
 	}()
 	return nil
+}
+
+// turns keep the I/O of groups that follow each other in order on each member, so that
+// its head need not move: a group's I/O there begins when that of the one before is done.
+type turns []chan struct{} // by place
+
+func newTurns(a *Array) turns {
+	t := make(turns, a.geo.Members())
+	for p := range t {
+		t[p] = make(chan struct{})
+	}
+	return t
+}
+
+// wait waits for the turn on a member.
+func (t turns) wait(place int) {
+	if t != nil {
+		<-t[place]
+	}
+}
+
+// end gives up the turns on members that took no part.
+func (t turns) end() {
+	for _, done := range t {
+		select {
+		case <-done:
+		default:
+			close(done)
+		}
+	}
 }
 
 // landed ends a flight. A group that has only whole, written stripes is given up.
