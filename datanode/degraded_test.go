@@ -135,6 +135,15 @@ func TestReadOfUnknownBlock(t *testing.T) {
 	require.Equal(t, 1, nn.asked, "a replica that is too old is not a missing one")
 }
 
+// Without a name node the answer is that of a block that is not here.
+func TestReadOfUnknownBlockWithoutNameNode(t *testing.T) {
+	nn, nodes := startCluster(t, 1)
+	nn.stop()
+	b := newBlock()
+	_, err := tryRead(t, nodes[0], b, 0, 100, false)
+	require.ErrorContains(t, err, "Replica not found for "+b.String())
+}
+
 // What the name node said a moment ago may be wrong by now: it is asked again once.
 func TestDegradedReadAsksAgain(t *testing.T) {
 	g := degradedGroup(t, 1, nil, 300_000, 300_000, 300_000)

@@ -15,6 +15,7 @@ import (
 const (
 	sourcesKept = 2 * time.Second
 	sourcesMost = 4096
+	askLimit    = 5 * time.Second // for an answer; the reader has other places to go to
 )
 
 // sourceCache remembers for a short time how to make blocks that are not here, and which
@@ -66,7 +67,7 @@ func (dn *DataNode) sourcesOf(ctx context.Context, b dfs.Block) (reply *control.
 			return nil, false, &dfs.Error{Kind: dfs.Canceled, Op: "sources", Err: ctx.Err()}
 		}
 		if q.err != nil {
-			return nil, false, q.err
+			return nil, false, dfs.Errorf(dfs.ReplicaNotFound, "Replica not found for %v; no name node says how to make it: %v", b, q.err)
 		}
 		reply = q.reply
 	}
@@ -80,7 +81,7 @@ func (dn *DataNode) sourcesOf(ctx context.Context, b dfs.Block) (reply *control.
 // none.
 func (dn *DataNode) askSources(b dfs.Block) (*control.SourcesReply, error) {
 	dn.groups.metrics.asked.Inc()
-	ctx, cancel := context.WithTimeout(dn.ctx, dn.cfg.Timeouts.Dial)
+	ctx, cancel := context.WithTimeout(dn.ctx, min(dn.cfg.Timeouts.Dial, askLimit))
 	defer cancel()
 	var errs []error
 	for _, s := range dn.sessions {
