@@ -264,30 +264,51 @@ func (m *Manager) gate(f *folding) bool {
 	return v.n > 0
 }
 
-// rebuilt takes the end of the rebuilding of a lost block. A replica that was made in the place
-// of a damaged one is good now.
+// rebuilt takes the end of the rebuilding of a lost block, though nobody may wait for it any
+// more. A replica that was made in the place of a damaged one is good now.
 func (m *Manager) rebuilt(uuid string, r *FoldResult) {
-	p, rec := m.repairs[r.Block.ID], m.table.get(r.Block.ID)
-	if p == nil || p.kind != Fold || p.source.id.UUID != uuid || rec == nil {
+	id := r.Block.ID
+	p, rec, n := m.repairs[id], m.table.get(id), m.nodes[uuid]
+	waited := p != nil && p.kind == Fold && p.source == n
+	if rec == nil || n == nil {
 		return
 	}
 	if r.Err != "" {
-		m.tally.Failed++
-		m.retry(p)
+		if waited {
+			m.tally.Failed++
+			m.retry(p)
+		}
 		return
 	}
-	if s := p.source.storage(r.Storage); s != nil {
-		if sl := m.table.find(rec, s.num); sl != nil && *sl&(slotCorrupt|slotExcess) == slotCorrupt {
+	s := n.storage(r.Storage)
+	if s == nil || !m.sumIs(r) {
+		return
+	}
+	if sl := m.table.find(rec, s.num); sl != nil {
+		if *sl&(slotCorrupt|slotExcess) == slotCorrupt {
 			*sl &^= slotCorrupt
-			m.dropBad(r.Block.ID, rec, s)
-			m.updateSafe(r.Block.ID, rec, true)
-			m.stir(r.Block.ID)
+			m.dropBad(id, rec, s)
+			m.updateSafe(id, rec, true)
+			m.stir(id)
 		}
-		if sl := m.table.find(rec, s.num); sl != nil {
-			m.repaired(r.Block.ID, rec, s)
+		if waited {
+			m.repaired(id, rec, s)
 		}
 	}
-	m.evaluate(r.Block.ID)
+	m.evaluate(id)
+}
+
+// sumIs reports whether what a datanode has made is what the group's record says.
+func (m *Manager) sumIs(r *FoldResult) bool {
+	f, _ := m.src.Block(r.Block.ID)
+	g, ok := m.src.Group(f.Group)
+	if !ok {
+		return false
+	}
+	if g.Parity == r.Block {
+		return g.CRC == r.CRC
+	}
+	return slices.ContainsFunc(g.Members, func(p dfs.ParityMember) bool { return p.Block == r.Block && p.CRC == r.CRC })
 }
 
 // Grouped tells that a plan has been logged, and how.

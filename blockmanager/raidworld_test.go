@@ -169,6 +169,7 @@ func (w *raidWorld) fail(format string, args ...any) {
 	for _, line := range w.trace[max(0, len(w.trace)-4000):] {
 		fmt.Println(line)
 	}
+	fmt.Printf(format+"\n", args...)
 	require.Fail(w.t, fmt.Sprintf(format, args...))
 }
 
@@ -347,6 +348,9 @@ func (w *raidWorld) fold(n *fakeNode, c Command) {
 
 // logGroup is Commit as the namespace has it.
 func (w *raidWorld) logGroup(m *Manager, formed Formed) {
+	if m != w.m {
+		return // the record was lost with the name node
+	}
 	g := formed.Group
 	stale := w.refuse != nil && w.refuse()
 	for _, p := range g.Members {
@@ -358,9 +362,7 @@ func (w *raidWorld) logGroup(m *Manager, formed Formed) {
 	old, replaces := w.groups[formed.Replaces]
 	if stale || formed.Replaces != 0 && !replaces {
 		w.note("  is stale")
-		if m == w.m {
-			w.m.FoldFailed(w.now, g.Parity.ID)
-		}
+		w.m.FoldFailed(w.now, g.Parity.ID)
 		return
 	}
 	c := &GroupChange{Group: g}
