@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"maps"
@@ -56,6 +57,52 @@ func (all Replicas) walk(p *Party, disk *vfs.Mem, dir string) error {
 		all[dfs.BlockID(n)][p] = data
 	}
 	return nil
+}
+
+// Spoil changes a byte in the middle of a block's finalized replica, as a bad disk does:
+// nobody is told, and it is durable at once.
+func (c *Cluster) Spoil(id dfs.BlockID) error {
+	for _, p := range c.Data {
+		disk := p.current().mem
+		name, err := find(disk, "/data", id.String())
+		if err != nil || name == "" {
+			continue
+		}
+		f, err := disk.OpenWrite(name)
+		if err != nil {
+			return err
+		}
+		var b [1]byte
+		size, err := f.Size()
+		if err == nil {
+			_, err = f.ReadAt(b[:], size/2)
+		}
+		if err == nil {
+			b[0] ^= 0x40
+			_, err = f.WriteAt(b[:], size/2)
+		}
+		return errors.Join(err, f.Sync(), f.Close())
+	}
+	return fmt.Errorf("simulate: no replica of %v", id)
+}
+
+// find gives the path of a file below dir, "" if there is none.
+func find(disk *vfs.Mem, dir, base string) (string, error) {
+	list, err := disk.ReadDir(dir)
+	if err != nil {
+		return "", err
+	}
+	for _, e := range list {
+		switch name := dir + "/" + e.Name; {
+		case e.Dir:
+			if found, err := find(disk, name, base); found != "" || err != nil {
+				return found, err
+			}
+		case e.Name == base && strings.Contains(dir, "/finalized/"):
+			return name, nil
+		}
+	}
+	return "", nil
 }
 
 // CheckGroup says what is wrong with how a parity group stands on the disks: each of its

@@ -9,6 +9,7 @@ import (
 
 	"redoubt/blockmanager"
 	"redoubt/client"
+	"redoubt/datanode"
 	"redoubt/dfs"
 	"redoubt/namenode"
 )
@@ -281,6 +282,49 @@ func lossScripts() []*script {
 	}
 }
 
+// spoilScripts are what follows a byte that a disk has changed by itself.
+func spoilScripts() []*script {
+	scrubbed := func() Config {
+		cfg := raidConfig(6, 0)
+		cfg.DataNode = func(_ int, dn *datanode.Config) {
+			dn.Limits.ScrubBandwidth, dn.Limits.ScrubPeriod = 1<<20, 20*time.Second
+		}
+		return cfg
+	}
+	spoil := func(which func(g *dfs.ParityGroup) dfs.BlockID) func(s *session) {
+		return func(s *session) {
+			id := s.spoil(which)
+			s.check("/r/a")
+			s.await("repaired", func() bool {
+				disks, err := s.c.Replicas()
+				return err == nil && len(disks[id]) > 0 && s.unrest() == "" && s.untidy() == ""
+			})
+			s.check("/r/a")
+		}
+	}
+	return []*script{
+		{name: "raid-spoiled-member", cfg: scrubbed(), double: true, setup: folded("RAID5-2"),
+			run: spoil(func(g *dfs.ParityGroup) dfs.BlockID { return g.Members[0].Block.ID }), settled: allGrouped},
+		{name: "raid-spoiled-parity", cfg: scrubbed(), double: true, setup: folded("RAID5-2"),
+			run: spoil(func(g *dfs.ParityGroup) dfs.BlockID { return g.Parity.ID }), settled: allGrouped},
+	}
+}
+
+// spoil changes a byte of a block of the first group on its disk.
+func (s *session) spoil(which func(g *dfs.ParityGroup) dfs.BlockID) dfs.BlockID {
+	nn := s.c.NameNode()
+	if nn == nil {
+		return 0
+	}
+	for _, g := range nn.ParityGroups() {
+		if err := s.c.Spoil(which(&g)); err != nil {
+			s.refuse("spoil", err)
+		}
+		return which(&g)
+	}
+	return 0
+}
+
 // lose takes the datanode down that holds a block of the first group, with its disk or
 // without.
 func (s *session) lose(which func(g *dfs.ParityGroup) dfs.BlockID, wipe bool) *Party {
@@ -318,7 +362,7 @@ func drainOne(s *session) {
 // TestKillRaid kills each party at the events of every path that a block under RAID5 can
 // take.
 func TestKillRaid(t *testing.T) {
-	for _, sc := range slices.Concat(makingScripts(), changingScripts(), lossScripts()) {
+	for _, sc := range slices.Concat(makingScripts(), changingScripts(), lossScripts(), spoilScripts()) {
 		t.Run(sc.name, func(t *testing.T) {
 			if sc.runs == 0 {
 				sc.runs = 35

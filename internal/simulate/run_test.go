@@ -125,7 +125,8 @@ func play(t *testing.T, sc *script, f fate) (s *session, events int) {
 	return s, events
 }
 
-// kill is the plan: it ends the victim and sees to it that everything is read at once.
+// kill is the plan: it ends the victim, or cuts a datanode off from the name node, and sees
+// to it that everything is read at once.
 func (s *session) kill() {
 	how := Reset
 	if s.fate.seed%3 == 0 {
@@ -133,27 +134,53 @@ func (s *session) kill() {
 	}
 	if s.fate.victim == "client" {
 		s.host.Kill(how)
-	} else {
-		p := s.c.party(s.fate.victim)
-		if !p.Alive() {
-			return
-		}
+		s.work.Go(func() { s.readAll("10.0.1.2", "right after the client's death") })
+		return
+	}
+	p := s.c.party(s.fate.victim)
+	switch {
+	case !p.Alive():
+		return
+	case p != s.c.Name && s.fate.seed%4 == 1:
+		s.c.cutOff(p, true)
+		s.work.Go(func() { s.cutOffFor(p) })
+	default:
 		s.killed = p
 		s.c.Kill(p, how)
+		s.work.Go(s.afterKill)
 	}
-	s.work.Go(func() {
-		if s.killed == s.c.Name { // nothing works without it
-			time.Sleep(time.Duration(s.fate.seed%7) * 300 * time.Millisecond)
-			s.restart(s.killed)
-		}
-		if !s.double || s.killed == nil || s.killed == s.c.Name {
-			s.readAll("10.0.1.2", "right after the kill")
-		}
-		if s.killed != nil && s.killed != s.c.Name && s.fate.seed%2 == 0 {
-			time.Sleep(time.Duration(s.fate.seed%5) * 10 * time.Second)
-			s.restart(s.killed)
-		}
-	})
+}
+
+// cutOff cuts a datanode off from the name node, both ways, or ends that. Clients and other
+// datanodes reach it all the time.
+func (c *Cluster) cutOff(p *Party, cut bool) {
+	c.Net.Cut(p.IP, nameIP, cut)
+	c.Net.Cut(nameIP, p.IP, cut)
+}
+
+// cutOffFor is what follows a cut, which is shorter or longer than it takes to count as dead.
+func (s *session) cutOffFor(p *Party) {
+	s.readAll("10.0.1.2", "right after "+p.Name+" was cut off")
+	s.sleep(time.Duration(s.fate.seed%7) * 8 * time.Second)
+	if !s.double {
+		s.readAll("10.0.1.5", "with "+p.Name+" cut off")
+	}
+	s.c.cutOff(p, false)
+}
+
+// afterKill is what follows the end of a party.
+func (s *session) afterKill() {
+	if s.killed == s.c.Name { // nothing works without it
+		s.sleep(time.Duration(s.fate.seed%7) * 300 * time.Millisecond)
+		s.restart(s.killed)
+	}
+	if !s.double || s.killed == s.c.Name {
+		s.readAll("10.0.1.2", "right after the kill")
+	}
+	if s.killed != s.c.Name && s.fate.seed%2 == 0 {
+		s.sleep(time.Duration(s.fate.seed%5) * 10 * time.Second)
+		s.restart(s.killed)
+	}
 }
 
 // restart starts a dead party, on its old disk or, if that is lost, on an empty one.
