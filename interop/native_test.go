@@ -36,14 +36,15 @@ var python = sync.OnceValues(func() (string, error) {
 
 // TestHDFSNative runs testdata/native.py: the Rust client through its Python wheel
 // reads, writes, appends, lists, renames and deletes.
-func TestHDFSNative(t *testing.T) { startRedoubt(t).nativeSuite(t) }
+func TestHDFSNative(t *testing.T) { startRedoubt(t).nativeSuite(t, "0") }
 
-func (c cluster) nativeSuite(t *testing.T) {
+// nativeSuite runs the script, which rests for some seconds after each file it has written.
+func (c cluster) nativeSuite(t *testing.T, rest string) {
 	py, err := python()
 	if err != nil {
 		t.Skipf("hdfs-native can't be had here: %v", err)
 	}
-	out, err := exec.Command(py, "testdata/native.py", c.uri).CombinedOutput()
+	out, err := exec.Command(py, "testdata/native.py", c.uri, rest).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	t.Logf("%s", out)
 }

@@ -23,12 +23,12 @@ var raid5All = flag.Bool("raid5", false, "run all suites of the contract under R
 var raid5Contract = []string{"Append", "Concat", "Create", "Delete", "MultipartUploader", "Open", "Rename", "RootDirectory", "VectoredRead"}
 
 // foldSoon are settings under which blocks get their parity at once.
-var foldSoon = []string{"redoubt.raid.fold.idle=50ms", "dfs.namenode.redundancy.interval.seconds=1",
+var foldSoon = []string{"redoubt.raid.fold.idle=1ms", "redoubt.raid.fold.retry=50ms", "dfs.namenode.redundancy.interval.seconds=20ms", "dfs.heartbeat.interval=50ms",
 	"dfs.namenode.fs-limits.min-block-size=0"}
 
-// raid5Cluster starts a cluster in racks with the policy RAID5 on its root.
-func raid5Cluster(t *testing.T) cluster {
-	args := []string{"--datanodes", "7", "--racks", "4"}
+// raid5Cluster starts a cluster in racks with a policy on its root.
+func raid5Cluster(t *testing.T, datanodes, racks int, policy string) cluster {
+	args := []string{"--datanodes", strconv.Itoa(datanodes), "--racks", strconv.Itoa(racks)}
 	for _, s := range foldSoon {
 		args = append(args, "-D", s)
 	}
@@ -36,12 +36,12 @@ func raid5Cluster(t *testing.T) cluster {
 	if c.http == "" {
 		t.Skip("the policy RAID5 is ours alone")
 	}
-	c.raid5(t, "/")
+	c.setPolicy(t, "/", policy)
 	return c
 }
 
-func (c cluster) raid5(t *testing.T, path string) {
-	r := c.ours(t, currentUser(t), "", "storagepolicies", "-setStoragePolicy", "-path", path, "-policy", "RAID5")
+func (c cluster) setPolicy(t *testing.T, path, policy string) {
+	r := c.ours(t, currentUser(t), "", "storagepolicies", "-setStoragePolicy", "-path", path, "-policy", policy)
 	require.Zero(t, r.code, "%s%s", r.out, r.err)
 }
 
@@ -73,7 +73,7 @@ func waitFor(t testing.TB, what string, limit time.Duration, done func() bool) {
 // into parity groups while the tests run.
 func TestRAID5Contract(t *testing.T) {
 	classes := contractClasses(t)
-	c := raid5Cluster(t)
+	c := raid5Cluster(t, 7, 4, "RAID5")
 	suites := raid5Contract
 	if *raid5All {
 		suites = contractTests
@@ -82,17 +82,17 @@ func TestRAID5Contract(t *testing.T) {
 	c.wantFolds(t, 10)
 }
 
-// TestRAID5GoClient runs colinmarc/hdfs's own suite, TestRAID5HDFSNative our script for
-// the Rust client, on such a cluster.
+// TestRAID5GoClient runs colinmarc/hdfs's own suite on such a cluster, TestRAID5HDFSNative
+// our script for the Rust client. They have few blocks: two fill a group.
 func TestRAID5GoClient(t *testing.T) {
-	c := raid5Cluster(t)
+	c := raid5Cluster(t, 4, 4, "RAID5-2")
 	c.goClientSuite(t)
 	c.wantFolds(t, 1)
 }
 
 func TestRAID5HDFSNative(t *testing.T) {
-	c := raid5Cluster(t)
-	c.nativeSuite(t)
+	c := raid5Cluster(t, 4, 4, "RAID5-2")
+	c.nativeSuite(t, "0.5")
 	c.wantFolds(t, 1)
 }
 
@@ -161,7 +161,7 @@ func (s raid5Shell) folded(n int64) {
 // TestRAID5Shell uses the policy as its users do, by Hadoop's own commands.
 func TestRAID5Shell(t *testing.T) {
 	needHadoop(t)
-	c := raid5Cluster(t)
+	c := raid5Cluster(t, 7, 4, "RAID5")
 	c.ours(t, currentUser(t), "", "storagepolicies", "-unsetStoragePolicy", "-path", "/")
 	s := raid5Shell{t, c}
 	t.Run("Policies", func(t *testing.T) { s.on(t).policies() })
@@ -246,8 +246,8 @@ func (s raid5Shell) policies() {
 // TestRAID5Degraded kills a datanode and has foreign clients read everything at once.
 func TestRAID5Degraded(t *testing.T) {
 	needHadoop(t)
-	p := startProcesses(t, 6, append([]string{"dfs.heartbeat.interval=500ms", "dfs.namenode.heartbeat.recheck-interval=1000"}, foldSoon...)...)
-	p.raid5(t, "/")
+	p := startProcesses(t, 6, append(foldSoon, "dfs.heartbeat.interval=500ms", "dfs.namenode.heartbeat.recheck-interval=1000")...)
+	p.setPolicy(t, "/", "RAID5")
 	s := raid5Shell{t, p.cluster}
 	files, sums := map[string][]byte{}, map[string]string{}
 	total := int64(0)

@@ -1,7 +1,8 @@
-"""The Rust client hdfs-native, through its Python wheel, against the cluster argv[1]."""
+"""The Rust client hdfs-native, through its Python wheel, against the cluster argv[1], resting argv[2] seconds after each file."""
 import os
 import random
 import sys
+import time
 
 from hdfs_native import AclEntry, Client, WriteOptions
 
@@ -32,6 +33,7 @@ for size in (0, 1, 511, 512, 513, 65536, 3 * 1024 * 1024 + 11):
     data = random.randbytes(size)
     with client.create(name, WriteOptions(block_size=1024 * 1024, replication=2)) as f:
         f.write(data)
+    time.sleep(float(sys.argv[2]))
     info = client.get_file_info(name)
     check(info.length == size, f"{name}: length {info.length}")
     check(info.replication == 2 and info.blocksize == 1024 * 1024, f"{name}: {info}")
