@@ -25,7 +25,7 @@ func (r *Report) Charts() []Chart {
 		all = append(all, r.survivalChart(), r.spaceChart(), r.speedChart(), r.costChart(), r.movedChart(), r.timeChart())
 	}
 	if r.Fleet != nil {
-		all = append(all, r.firstLossChart(), r.groupChart(), r.dangerChart())
+		all = append(all, r.dangerChart(), r.lostBytesChart(), r.firstLossChart(), r.groupChart())
 	}
 	return slices.DeleteFunc(all, func(c Chart) bool { return c.Name == "" })
 }
@@ -129,7 +129,7 @@ func (r *Report) costChart() Chart {
 }
 
 // afterLoss makes groups of one bar after the loss of a disk and one after that of a node.
-func (r *Report) afterLoss(draw func(result.Repair, string) bar) []rows {
+func (r *Report) afterLoss(draw func(what string, p result.Repair, class string) bar) []rows {
 	var groups []rows
 	for i := range r.Run.Schemes {
 		s := &r.Run.Schemes[i]
@@ -148,7 +148,7 @@ func (r *Report) afterLoss(draw func(result.Repair, string) bar) []rows {
 			case !p.Complete:
 				g.bars = append(g.bars, bar{label: f.Title() + ": not complete"})
 			default:
-				g.bars = append(g.bars, draw(p, class))
+				g.bars = append(g.bars, draw(f.Title(), p, class))
 			}
 		}
 		groups = append(groups, g)
@@ -157,15 +157,20 @@ func (r *Report) afterLoss(draw func(result.Repair, string) bar) []rows {
 }
 
 func (r *Report) movedChart() Chart {
-	groups := r.afterLoss(func(p result.Repair, class string) bar {
-		return bar{parts: []part{{p.MovedPerByte, class, short(p.MovedPerByte) + " bytes moved per byte"}}, label: short(p.MovedPerByte)}
+	groups := r.afterLoss(func(what string, p result.Repair, _ string) bar {
+		if p.Rebuilt == 0 {
+			return bar{label: what + ": nothing to rebuild"}
+		}
+		net, read := float64(p.NetBytes)/float64(p.Rebuilt), float64(p.DiskRead)/float64(p.Rebuilt)
+		return bar{parts: []part{{net, "s-1", what + ": " + short(net) + " over the network"}, {read, "s-2", what + ": " + short(read) + " read from disks"}},
+			label: short(net+read) + ", " + what}
 	})
 	return bars("moved", "Bytes moved per byte rebuilt", "For each scheme bars, after the loss of a disk and of a node, for the bytes sent over the network and read from disks per byte that was made again.",
-		"bytes over the network and from disks, per byte rebuilt", []swatch{{class: "s-1", text: "disk lost"}, {class: "s-2", text: "node lost"}}, groups)
+		"bytes per byte rebuilt", []swatch{{class: "s-1", text: "over the network"}, {class: "s-2", text: "read from disks"}}, groups)
 }
 
 func (r *Report) timeChart() Chart {
-	groups := r.afterLoss(func(p result.Repair, class string) bar {
+	groups := r.afterLoss(func(_ string, p result.Repair, class string) bar {
 		return bar{parts: []part{{p.Detect, "s-wait", "noticed after " + seconds(p.Detect)}, {p.Seconds, class, "rebuilt in " + seconds(p.Seconds)}},
 			label: seconds(p.Detect + p.Seconds)}
 	})
@@ -183,7 +188,18 @@ func (r *Report) firstLossChart() Chart {
 			[2]string{m.Title + ", one by one: " + years(a), m.Title + ", with outages: " + years(b)}})
 	}
 	return spans("first-loss", "Mean time until the fleet loses anything", "For each scheme two points over powers of ten: the mean time to the first loss of anything in the whole fleet, with faults one by one and with outages that strike many nodes at once.",
-		"years, powers of ten", correlation, lines)
+		"years, powers of ten (in figures: with outages)", correlation, lines)
+}
+
+func (r *Report) lostBytesChart() Chart {
+	var lines []span
+	for _, m := range r.Fleet.Schemes {
+		a, b := m.Independent.LostPerPB, m.Correlated.LostPerPB
+		lines = append(lines, span{m.Title, a, b, class(m.Scheme), size(b),
+			[2]string{m.Title + ", one by one: " + size(a), m.Title + ", with outages: " + size(b)}})
+	}
+	return spans("lost-bytes", "Bytes lost of each petabyte in a year", "For each scheme two points over powers of ten: how many bytes of each petabyte stored are lost per year on average, with faults one by one and with outages that strike many nodes at once.",
+		"bytes a year of each petabyte, powers of ten (in figures: with outages)", correlation, lines)
 }
 
 func (r *Report) groupChart() Chart {
@@ -194,7 +210,7 @@ func (r *Report) groupChart() Chart {
 			[2]string{m.Title + ", one by one: " + years(a), m.Title + ", with outages: " + years(b)}})
 	}
 	return spans("mttdl", "Mean time to data loss of one group", "For each scheme two points over powers of ten: the mean time until one redundancy group loses data, with faults one by one and with outages that strike many nodes at once.",
-		"years, powers of ten", correlation, lines)
+		"years, powers of ten (in figures: with outages)", correlation, lines)
 }
 
 func (r *Report) dangerChart() Chart {
@@ -207,7 +223,7 @@ func (r *Report) dangerChart() Chart {
 		if m.NodeHours > 0 {
 			label += " and " + seconds(m.NodeHours*3600)
 		} else {
-			label += ", a node is lost"
+			label += "; a node: never"
 		}
 		lines = append(lines, span{m.Title, m.DiskHours, m.NodeHours, class(m.Scheme), label,
 			[2]string{"a disk: " + seconds(m.DiskHours*3600), "a node: " + seconds(m.NodeHours*3600)}})

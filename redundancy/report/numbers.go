@@ -89,6 +89,19 @@ func size(b float64) string {
 	return short(b) + " B"
 }
 
+// binary writes bytes with binary units where they are a round number of those.
+func binary(b int64) string {
+	for _, u := range []struct {
+		of   int64
+		name string
+	}{{1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}} {
+		if b >= u.of && b%u.of == 0 {
+			return fmt.Sprintf("%d %s", b/u.of, u.name)
+		}
+	}
+	return size(float64(b))
+}
+
 // percent writes a share of 1 so that what is nearly nothing or nearly all is not rounded to it.
 func percent(share float64) string {
 	switch p := 100 * share; {

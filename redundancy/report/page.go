@@ -60,9 +60,11 @@ var how = map[string]struct {
 		[]string{"repair"}},
 	"time": {"A rebuild inside a node ends at the speed of the one spare disk that is written. Across nodes all the others read and write a part each.",
 		nil},
-	"first-loss": {"How long until the fleet loses anything, be it one block. The hollow point is what textbooks give, with faults that know nothing of each other; " +
-		"the full one has power cuts from which some nodes do not return. The distance is what independence flatters.", []string{"fleet", "causes"}},
-	"mttdl": {"The same for one group by itself, which is what published figures are. It does not depend on the size of the fleet, nor on how much is lost with one fault.",
+	"lost-bytes": {"What of the data is lost in the long run. The hollow point is what textbooks give, with faults that know nothing of each other; " +
+		"the full one has power cuts from which some nodes do not return. The distance between them is what independence flatters.", []string{"fleet"}},
+	"first-loss": {"How long until the fleet loses anything at all, be it one block of one file. Many small losses count here as much as one large one: " +
+		"a rebuild that meets one unreadable sector loses a block, a node that dies with its array loses all that was on it.", []string{"causes"}},
+	"mttdl": {"The same for one redundancy group by itself, which is what published figures are about. It does not depend on the size of the fleet, nor on how much is lost with one fault.",
 		[]string{"methods"}},
 	"danger": {"The window in which a second fault would cost data, or a third. It is the same fleet for all: many nodes sharing a rebuild are what software " +
 		"can do and a controller, which has one spare to write to, can't.", nil},
@@ -117,13 +119,13 @@ func (r *Report) HTML(w io.Writer) error {
 	if r.Fleet != nil {
 		p.Sections = append(p.Sections, section{ID: "fleet", Title: "A fleet over the years", Facts: r.fleetFacts(),
 			Text:  r.ratesText(),
-			Parts: chart("danger", "first-loss", "mttdl")})
+			Parts: chart("danger", "lost-bytes", "first-loss", "mttdl")})
 	}
 	if r.Run != nil {
 		p.Sections = append(p.Sections, section{ID: "how", Title: "How it was measured", Facts: r.setupFacts(),
 			Text: "Each scheme ran on a live cluster of its own, name node, datanodes and clients real, disks and links emulated with the same rates and latencies. " +
 				"The rates are low on purpose, so that they and not this machine are the limit.",
-			Parts: tables("goals")})
+			Parts: tables("goals", "notes")})
 	}
 	if r.Fleet != nil {
 		p.Sections = append(p.Sections, section{ID: "published", Title: "Held against the literature",
@@ -176,7 +178,7 @@ func (r *Report) setupFacts() []fact {
 		{"Disks", fmt.Sprintf("%d in each, %s, %s to seek", s.DisksPerNode, rateOr(s.DiskRate, "unlimited"), seconds(s.DiskLatency))},
 		{"Links", fmt.Sprintf("%s each way, %s", rateOr(s.LinkRate, "unlimited"), seconds(s.LinkLatency))},
 		{"Clients", fmt.Sprintf("%d with a link and a stream each", s.Clients)},
-		{"Data", fmt.Sprintf("%s in files of %s, blocks of %s", size(float64(s.DataBytes)), size(float64(s.FileBytes)), size(float64(s.BlockBytes)))},
+		{"Data", fmt.Sprintf("%s in files of %s, blocks of %s", binary(s.DataBytes), binary(s.FileBytes), binary(s.BlockBytes))},
 		{"Parity", fmt.Sprintf("k = %d: %d of data to 1", s.Parity, s.Parity)},
 		{"Machine", fmt.Sprintf("%d processors, at most %s busy", s.CPUs, percent(r.busiest()))},
 		{"Seed", fmt.Sprint(s.Seed)},

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,6 +28,32 @@ func New(run *result.Run, p fleet.Params, o fleet.Options) (*Report, error) {
 		return nil, err
 	}
 	return &Report{Run: run, Fleet: model}, nil
+}
+
+// File is one file of a report.
+type File struct {
+	Name string // with a directory, for pictures
+	Data []byte
+}
+
+// Files are all forms of the report: report.html, results.csv, results.json, tables.md, and
+// each chart as img/NAME.svg.
+func (r *Report) Files() ([]File, error) {
+	var all []File
+	for _, f := range []struct {
+		name  string
+		write func(io.Writer) error
+	}{{"report.html", r.HTML}, {"results.csv", r.CSV}, {"results.json", r.JSON}, {"tables.md", r.Markdown}} {
+		var b bytes.Buffer
+		if err := f.write(&b); err != nil {
+			return nil, err
+		}
+		all = append(all, File{f.name, b.Bytes()})
+	}
+	for _, c := range r.Charts() {
+		all = append(all, File{"img/" + c.Name + ".svg", c.SVG()})
+	}
+	return all, nil
 }
 
 // JSON writes everything; Read is its inverse.

@@ -51,6 +51,9 @@ func sample() *result.Run {
 				y.Repair = result.Repair{Needed: true, Complete: f != result.Rack, Detect: 1.2, Seconds: 9, Rebuilt: 11 << 20, Rate: 1.2e6, NetBytes: 44 << 20, DiskRead: 44 << 20, MovedPerByte: 8, Limit: 2e6}
 				y.Rebuilding = load(55, 1.6, 0)
 			}
+			if f == result.Corruption {
+				y.Note = "8 of 8 spoiled places made good by readers and a scrub"
+			}
 			x.Faults = append(x.Faults, y)
 		}
 		r.Schemes = append(r.Schemes, x)
@@ -64,30 +67,52 @@ func sampleReport(t testing.TB) *Report {
 	return r
 }
 
-// TestDraw writes a page, and pictures, to the directory in REPORT_OUT: from the JSON in
-// REPORT_IN, or of the sample. It is how the pictures are looked at.
+// TestDraw is how the pictures are looked at, and how the document gets its tables and
+// pictures: from the JSON in REPORT_IN, or of the sample, it writes all files to the
+// directory in REPORT_OUT, and what docs/redundancy.md shows to the one in REPORT_DOCS.
 func TestDraw(t *testing.T) {
-	out := os.Getenv("REPORT_OUT")
-	if out == "" {
-		t.Skip("REPORT_OUT is not set")
+	out, docs := os.Getenv("REPORT_OUT"), os.Getenv("REPORT_DOCS")
+	if out == "" && docs == "" {
+		t.Skip("neither REPORT_OUT nor REPORT_DOCS is set")
 	}
 	r := sampleReport(t)
 	if in := os.Getenv("REPORT_IN"); in != "" {
 		data, err := os.ReadFile(in)
 		require.NoError(t, err)
-		read, err := Read(bytes.NewReader(data))
+		r, err = Read(bytes.NewReader(data))
 		require.NoError(t, err)
-		r, err = New(read.Run, fleet.Defaults(), fleet.Options{})
-		require.NoError(t, err)
+		if r.Fleet == nil {
+			r, err = New(r.Run, fleet.Defaults(), fleet.Options{})
+			require.NoError(t, err)
+		}
 	}
-	for name, write := range map[string]func(io.Writer) error{"report.html": r.HTML, "results.csv": r.CSV, "results.json": r.JSON, "tables.md": r.Markdown, "tables.txt": r.Text} {
-		var b bytes.Buffer
-		require.NoError(t, write(&b))
-		require.NoError(t, os.WriteFile(filepath.Join(out, name), b.Bytes(), 0o644))
+	files, err := r.Files()
+	require.NoError(t, err)
+	for _, f := range files {
+		if out != "" {
+			require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(out, f.Name)), 0o755))
+			require.NoError(t, os.WriteFile(filepath.Join(out, f.Name), f.Data, 0o644))
+		}
+		if docs != "" && strings.HasPrefix(f.Name, "img/") {
+			require.NoError(t, os.MkdirAll(filepath.Join(docs, "img"), 0o755))
+			require.NoError(t, os.WriteFile(filepath.Join(docs, f.Name), f.Data, 0o644))
+		}
+		if docs != "" && f.Name == "tables.md" {
+			splice(t, filepath.Join(docs, "redundancy.md"), f.Data)
+		}
 	}
-	for _, c := range r.Charts() {
-		require.NoError(t, os.WriteFile(filepath.Join(out, c.Name+".svg"), c.SVG(), 0o644))
-	}
+}
+
+// splice puts tables between the two marks of a document.
+func splice(t *testing.T, path string, tables []byte) {
+	const begin, end = "<!-- tables of a run: begin -->\n", "<!-- tables of a run: end -->"
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	before, rest, ok := strings.Cut(string(text), begin)
+	require.True(t, ok, "no mark in %s", path)
+	_, after, ok := strings.Cut(rest, end)
+	require.True(t, ok, "no second mark in %s", path)
+	require.NoError(t, os.WriteFile(path, []byte(before+begin+"\n"+string(tables)+end+after), 0o644))
 }
 
 func wellFormed(t *testing.T, data []byte) {

@@ -27,8 +27,10 @@ func (r *Report) Tables() []Table {
 		if t := r.arrays(); len(t.Rows) > 0 {
 			all = append(all, t)
 		}
-		if t := r.claims(); len(t.Rows) > 0 {
-			all = append(all, t)
+		for _, t := range []Table{r.claims(), r.notes()} {
+			if len(t.Rows) > 0 {
+				all = append(all, t)
+			}
 		}
 	}
 	if r.Fleet != nil {
@@ -155,6 +157,8 @@ func (r *Report) repair() Table {
 				t.Rows = append(t.Rows, []string{s.Title, f.Title(), none, none, none, none, none, none})
 			case !p.Complete:
 				t.Rows = append(t.Rows, []string{s.Title, f.Title(), seconds(p.Detect), size(float64(p.Rebuilt)), "not complete", none, none, none})
+			case p.Rebuilt == 0:
+				t.Rows = append(t.Rows, []string{s.Title, f.Title(), seconds(p.Detect), none, seconds(p.Seconds), none, none, none})
 			default:
 				limit := none
 				if p.Limit > 0 {
@@ -205,6 +209,18 @@ func (r *Report) arrays() Table {
 	for _, s := range r.Run.Schemes {
 		if a := s.Array; a != nil {
 			t.Rows = append(t.Rows, []string{s.Title, megabytes(a.WriteRate), megabytes(a.ReadRate), megabytes(a.Degraded), megabytes(a.SumRate)})
+		}
+	}
+	return t
+}
+
+func (r *Report) notes() Table {
+	t := Table{Name: "notes", Title: "What happened", Head: []string{"scheme", "fault", "what happened"}}
+	for _, s := range r.Run.Schemes {
+		for _, f := range s.Faults {
+			if f.Note != "" {
+				t.Rows = append(t.Rows, []string{s.Title, f.Fault.Title(), f.Note})
+			}
 		}
 	}
 	return t

@@ -75,7 +75,7 @@ func (t Table) text(b *bytes.Buffer) {
 }
 
 // words are the columns that hold text, not numbers.
-var words = map[string]bool{"survives": true, "fault": true, "of": true, "unit": true, "to the printed digit": true, "met": true}
+var words = map[string]bool{"survives": true, "fault": true, "what happened": true, "of": true, "unit": true, "to the printed digit": true, "met": true}
 
 // Markdown writes the tables for a document, each under a heading.
 func (r *Report) Markdown(w io.Writer) error {
@@ -181,6 +181,9 @@ func runCSV(s *result.SchemeResult, put putter) {
 			put("run", name, of, "rebuild rate", p.Rate, "bytes/s")
 			put("run", name, of, "rebuild limit", p.Limit, "bytes/s")
 			put("run", name, of, "moved per byte rebuilt", p.MovedPerByte, "ratio")
+			put("run", name, of, "rebuild over the network", float64(p.NetBytes), "bytes")
+			put("run", name, of, "rebuild read from disks", float64(p.DiskRead), "bytes")
+			put("run", name, of, "rebuild written to disks", float64(p.DiskWritten), "bytes")
 		}
 		put("run", name, of, "user bytes", float64(f.Survived.Bytes), "bytes")
 		put("run", name, of, "lost bytes", float64(f.Survived.LostBytes), "bytes")
