@@ -200,3 +200,31 @@ func BenchmarkRead(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkEmulatedRebuild replaces a disk that held its share of two large files.
+func BenchmarkEmulatedRebuild(b *testing.B) {
+	for _, n := range []int{4, 5} {
+		b.Run(fmt.Sprintf("disks=%d", n), func(b *testing.B) {
+			a, list := slow(b, n, false)
+			for _, d := range list {
+				d.SetLimits(0, 0)
+			}
+			writeFile(b, a, "/a", 1<<20)
+			writeFile(b, a, "/b", 1<<20)
+			next := slowfs.NewDisk(diskRate, diskLatency)
+			dir := b.TempDir()
+			for _, d := range list {
+				d.SetLimits(diskRate, diskLatency)
+			}
+			b.SetBytes(2 * benchFile / int64(n-1))
+			b.ResetTimer()
+			for i := range b.N {
+				f := slowfs.New(vfs.OS(), map[string]*slowfs.Disk{dir: next})
+				f.Volatile = true
+				require.NoError(b, a.ReplaceWith(a.Status().Members[1].Dir, Member{Dir: fmt.Sprint(dir, "/", i), FS: f}))
+				require.NoError(b, a.WaitRebuild(b.Context()))
+			}
+			b.ReportMetric(100*float64(b.N)*2*benchFile/float64(n-1)/b.Elapsed().Seconds()/diskRate, "%ofdisk")
+		})
+	}
+}

@@ -289,7 +289,7 @@ func (h *handle) read(p []byte, off, size int64) (int, error) {
 	if n, ok := h.ahead.read(h, p, off, size); ok {
 		return n, nil
 	}
-	if h.a.readPiece(h.n, h.w, p, off) {
+	if h.a.readPiece(h.n, h.w, p, off, size) {
 		return len(p), nil
 	}
 	return h.a.read(h.n, h.w, p, off, size)
@@ -309,9 +309,9 @@ func (a *Array) read(n *node, w *work, p []byte, off, size int64) (done int, err
 	return done, nil
 }
 
-// readPiece reads a run that lies in one unit, straight from its member, without looking
-// at the unit's checksum. It tells whether that worked.
-func (a *Array) readPiece(n *node, w *work, p []byte, off int64) bool {
+// readPiece reads a part of a unit, straight from its member, without its checksum: that
+// needs the whole unit. It tells whether that worked.
+func (a *Array) readPiece(n *node, w *work, p []byte, off, size int64) bool {
 	sb := a.geo.StripeBytes()
 	stripe, in := off/sb, off%sb
 	at := in % a.geo.Unit
@@ -323,13 +323,16 @@ func (a *Array) readPiece(n *node, w *work, p []byte, off int64) bool {
 		a.copyOut(g, n.id, int(stripe-first), in, p)
 		return true
 	}
+	if at == 0 && int64(len(p)) == min(a.geo.Unit, size-off) {
+		return false // whole
+	}
 	m := a.members()[a.geo.DataMember(a.column(n.id, stripe), int(in/a.geo.Unit))]
 	if !m.holds(n.id) {
 		return false
 	}
 	slots, pos := a.offsetOf(stripe, placeOf(w.over, stripe))
 	got, err := w.readAt(a, n, m, slots, p, pos+unitHeader+at)
-	return err == nil && got == len(p) || got == len(p)
+	return err == nil && got == len(p)
 }
 
 // readGroup reads a run of bytes that lies in one group, verified.

@@ -251,7 +251,7 @@ func (a *Array) broken(w *work) bool {
 
 func (a *Array) rebuildStripes(b *rebuilder, m *member, n *node, w *work) error {
 	damaged := false
-	for stripe := int64(0); ; stripe += int64(a.rows) {
+	for stripe := int64(0); ; stripe += rebuildBatch * int64(a.rows) {
 		if err := b.ctx.Err(); err != nil {
 			return err
 		}
@@ -311,40 +311,68 @@ func (b *rebuilder) pace(spent time.Duration, done int64) error {
 	}
 }
 
-// rebuildRows writes a member's units of one group of stripes. more says that there is
-// another group, damaged that some stripe has lost more than this unit.
+// rebuildBatch is how many groups are rebuilt while the file can't change.
+const rebuildBatch = 8
+
+// rowsRead is a group that was read to be rebuilt.
+type rowsRead struct {
+	g     *group
+	infos [maxRows]rowInfo
+}
+
+// rebuildRows writes a member's units of some groups of stripes, the next one being read
+// while one is written. more says that there are other groups, damaged that some stripe
+// has lost more than this unit.
 func (a *Array) rebuildRows(n *node, w *work, m *member, first int64) (written int64, more, damaged bool, err error) {
 	w.io.Lock()
 	defer w.io.Unlock()
 	v, need := a.onDisk(n, w)
-	g := a.newGroup(first)
-	defer a.freeGroup(g)
-	var infos [maxRows]rowInfo
-	a.readUnits(n, w, g, 0, a.rows, v.over, func(r, _ int) bool { return need(first+int64(r)) > 0 }, &infos)
+	sb := a.geo.StripeBytes()
+	end := first + rebuildBatch*int64(a.rows)
+	read := make(chan *rowsRead, 1)
+	go func() {
+		defer close(read)
+		for at := first; at == first || at < end && at*sb < v.size; at += int64(a.rows) {
+			x := &rowsRead{g: a.newGroup(at)}
+			a.readUnits(n, w, x.g, 0, a.rows, v.over, func(r, _ int) bool { return need(at+int64(r)) > 0 }, &x.infos)
+			read <- x
+		}
+	}()
+	for x := range read {
+		if err == nil {
+			count, bad, werr := a.rebuildGroup(n, w, m, x, v, need)
+			written, damaged, err = written+count, damaged || bad, werr
+		}
+		a.freeGroup(x.g)
+	}
+	return written, end*sb < v.size, damaged, err
+}
+
+func (a *Array) rebuildGroup(n *node, w *work, m *member, x *rowsRead, v view, need func(int64) int64) (written int64, damaged bool, err error) {
 	var rows [maxRows]bool
 	for r := range a.rows {
-		length := need(first + int64(r))
+		length := need(x.g.first + int64(r))
 		if length == 0 {
 			continue
 		}
-		a.judge(g, n.id, r, &infos[r])
-		if _, err := a.reconstruct(g, n.id, r, &infos[r], length); err != nil {
+		a.judge(x.g, n.id, r, &x.infos[r])
+		if _, err := a.reconstruct(x.g, n.id, r, &x.infos[r], length); err != nil {
 			damaged = true
 			a.damaged.Add(1)
 			continue
 		}
-		g.fill[r], rows[r] = infos[r].fill, true
-		written += int64(a.stored(g, n.id, r, m.place))
+		x.g.fill[r], rows[r] = x.infos[r].fill, true
+		written += int64(a.stored(x.g, n.id, r, m.place))
 	}
-	if err := a.writeColumn(n, w, g, &rows, v.over, m); err != nil {
+	if err := a.writeColumn(n, w, x.g, &rows, v.over, m); err != nil {
 		if err := a.fail(m, err); err != nil {
-			return written, false, damaged, err
+			return written, damaged, err
 		}
 	}
 	if m.is(Failed) {
-		return written, false, damaged, fmt.Errorf("array: %s failed: %w", m.dir, m.cause())
+		return written, damaged, fmt.Errorf("array: %s failed: %w", m.dir, m.cause())
 	}
-	return written, (first+int64(a.rows))*a.geo.StripeBytes() < v.size, damaged, nil
+	return written, damaged, nil
 }
 
 // onDisk gives what of a file is on the members: where its stripes are, and how many

@@ -121,8 +121,8 @@ func (w *work) readAt(a *Array, n *node, m *member, slots int, p []byte, off int
 				got, err = f.ReadAt(p, off)
 			}
 		}
-		if got == len(p) {
-			return got, nil
+		if got == len(p) && isEOF(err) {
+			err = nil
 		}
 	}
 	if err != nil && !isEOF(err) {
