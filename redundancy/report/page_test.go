@@ -221,6 +221,11 @@ func TestMeasuredRates(t *testing.T) {
 	require.InEpsilon(t, 0.6*p.Rates.Copy, m.Rates.Copy, 1e-9)
 	require.InEpsilon(t, 0.6*p.Rates.Fold, m.Rates.Fold, 1e-9)
 	require.Equal(t, p.Rates, p.Measured(&result.Run{}).Rates, "nothing measured, nothing changed")
-	_, err := New(sample(), fleet.Params{}, fleet.Options{})
+	wide := sample()
+	wide.Setup.Parity = 16
+	r, err := New(wide, p, fleet.Options{Cycles: 100})
+	require.NoError(t, err)
+	require.Equal(t, 17, r.Fleet.Params.DisksPerNode)
+	_, err = New(sample(), fleet.Params{}, fleet.Options{})
 	require.ErrorContains(t, err, "fleet: ")
 }

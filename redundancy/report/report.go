@@ -21,6 +21,9 @@ type Report struct {
 // the run. Run may be nil: then the rates follow from data sheets.
 func New(run *result.Run, p fleet.Params, o fleet.Options) (*Report, error) {
 	if run != nil {
+		if k := run.Setup.Parity; k > 0 { // the groups of the run, on nodes with disks enough
+			p.Parity, p.DisksPerNode = k, max(p.DisksPerNode, k+1)
+		}
 		p = p.Measured(run)
 	}
 	model, err := fleet.Compare(p, o)
