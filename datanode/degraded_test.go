@@ -28,8 +28,9 @@ func degradedGroup(t *testing.T, lost int, sums []datatransfer.Checksum, lengths
 func TestDegradedRead(t *testing.T) {
 	for _, shape := range shapes {
 		t.Run(shape.name, func(t *testing.T) {
+			g := degradedGroup(t, 0, shape.sums, shape.lengths...)
 			for lost := range shape.lengths {
-				g := degradedGroup(t, lost, shape.sums, shape.lengths...)
+				g.offer(lost)
 				own, p, b, data := g.nodes[lost], g.p(), g.blocks[lost], g.data[lost]
 				n := int64(len(data))
 				ranges := [][2]int64{{0, n}, {0, 0}, {n, 0}, {n / 2, n - n/2}, {0, min(n, 1)}, {max(0, n-1), min(n, 1)}, {n / 3, n / 3}, {min(n, 131_000), min(200, n-min(n, 131_000))}}
