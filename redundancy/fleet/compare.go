@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"fmt"
+	"math"
 
 	"redoubt/redundancy/result"
 )
@@ -40,7 +41,7 @@ type SchemeModel struct {
 // Outcome is how long data lives. Years are years, rates are per year.
 type Outcome struct {
 	// Of one group: the mean time to data loss three ways, and half the width of the
-	// simulation's 95 % confidence interval.
+	// simulation's 95 % confidence interval, which is 0 if it has seen no loss.
 	Closed   float64 `json:"closed"`
 	Exact    float64 `json:"exact"`
 	Sim      float64 `json:"sim"`
@@ -58,6 +59,14 @@ type Outcome struct {
 	// CriticalSeconds is how many seconds of a year a group is one fault from loss, on average,
 	// although the scheme could do better.
 	CriticalSeconds float64 `json:"criticalSeconds"`
+}
+
+// finite is x, or 0 for "not known": too few cycles have seen no loss at all.
+func finite(x float64) float64 {
+	if math.IsInf(x, 0) || math.IsNaN(x) {
+		return 0
+	}
+	return x
 }
 
 // Options say how much to simulate.
@@ -113,7 +122,7 @@ func outcome(g Group, pl Placement, o Options) Outcome {
 		lost += b
 	}
 	return Outcome{
-		Closed: Closed(g).Years(), Exact: exact.Years(), Sim: sim.Years(), SimError: sim.Error / HoursPerYear,
+		Closed: Closed(g).Years(), Exact: exact.Years(), Sim: finite(sim.Years()), SimError: finite(sim.Error / HoursPerYear),
 		Fleet: f.MTTDL / HoursPerYear, Year: f.Year,
 		Failures: f.Events[Failures] * HoursPerYear, Unreadable: f.Events[Unreadable] * HoursPerYear,
 		Burst: f.Events[Bursted] * HoursPerYear, Ruin: f.Events[Ruined] * HoursPerYear,

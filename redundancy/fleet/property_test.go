@@ -113,6 +113,14 @@ func TestOrderOfSchemes(t *testing.T) {
 	require.Equal(t, string(a), string(b), "the same seed, the same figures")
 }
 
+// TestTooFewCycles: a simulation that has seen nothing says so, and does not spoil the JSON.
+func TestTooFewCycles(t *testing.T) {
+	c, err := Compare(Defaults(), Options{Cycles: 2})
+	require.NoError(t, err)
+	_, err = json.Marshal(c)
+	require.NoError(t, err)
+}
+
 // TestBadParameters: a clear error, not a strange figure.
 func TestBadParameters(t *testing.T) {
 	for what, change := range map[string]func(*Params){

@@ -294,8 +294,12 @@ func (r *Report) methods() Table {
 			if i > 0 {
 				title = ""
 			}
-			low, high := min(o.closed, o.exact, o.sim), max(o.closed, o.exact, o.sim)
-			t.Rows = append(t.Rows, []string{title, o.name, short(o.closed), short(o.exact), short(o.sim), percent(o.simError / o.sim), percent(high/low - 1)})
+			sim, about, apart := none, none, none
+			if o.sim > 0 {
+				sim, about = short(o.sim), percent(o.simError/o.sim)
+				apart = percent(max(o.closed, o.exact, o.sim)/min(o.closed, o.exact, o.sim) - 1)
+			}
+			t.Rows = append(t.Rows, []string{title, o.name, short(o.closed), short(o.exact), sim, about, apart})
 		}
 	}
 	return t
