@@ -88,8 +88,9 @@ func (r *request) prepareBlock(req *dfs.AddBlockRequest) (namespace.Op, []blockm
 		return nil, nil, &dfs.Error{Kind: dfs.Other, Path: req.Path, Msg: "File has reached the limit on maximum number of blocks (dfs.namenode.fs-limits.max-blocks-per-file): " +
 			strconv.Itoa(f.Blocks) + " >= " + strconv.Itoa(n.cfg.Files.MaxBlocks)}
 	}
+	policy := n.policyOf(f.ID)
 	targets := n.blocks.Choose(&blockmanager.PlaceRequest{
-		Count: copies(n.policyOf(f.ID), f.Replication), Size: f.BlockSize, Policy: n.policyOf(f.ID), Writer: r.writer(req.Flags),
+		Count: copies(policy, f.Replication), Size: f.BlockSize, Policy: policy, Writer: r.writer(req.Flags),
 		NoLocal: req.Flags&dfs.AddBlockNoLocalWrite != 0, Exclude: req.Exclude, Favored: req.Favored,
 	})
 	if len(targets) < int(n.cfg.Files.MinReplication) {

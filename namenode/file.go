@@ -69,6 +69,9 @@ func (n *NameNode) checkCreate(req *dfs.CreateRequest) (policy uint8, err error)
 		if !ok {
 			return 0, &dfs.Error{Kind: dfs.IllegalArgument, Path: req.Path, Msg: "Cannot find a block policy with the name " + req.StoragePolicy}
 		}
+		if err := n.mayGroup(p, req.Path); err != nil {
+			return 0, err
+		}
 		policy = p.ID
 	}
 	return policy, nil

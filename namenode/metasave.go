@@ -63,6 +63,12 @@ func (n *NameNode) writeMeta(w io.Writer, now time.Time) {
 	p("Metasave: Blocks being recovered: %d", s.Blocks.PendingRecovery)
 	p("Metasave: Blocks %d waiting deletion.", s.Blocks.PendingDeletion)
 	p("Corrupt Blocks: %d", s.Blocks.Corrupt)
+	g := &s.Parity
+	p("Parity groups: %d of %d blocks, %d of them without a file", counts.Groups, counts.Members, counts.Departed)
+	p("  waiting for a group: %d, being folded: %d, leaving: %d, degraded: %d, lost: %d", g.Candidates, g.Forming, g.Leaving, g.Degraded, g.Lost)
+	if g.Waiting > 0 {
+		p("  waiting for datanodes: %d (%s)", g.Waiting, g.Why)
+	}
 	nodes := n.blocks.Nodes(dfs.ReportAll)
 	p("Metasave: Number of datanodes: %d", len(nodes))
 	for _, d := range nodes {

@@ -2,12 +2,15 @@ package namenode
 
 import (
 	"fmt"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"redoubt/dfs"
+	"redoubt/web/fsck"
 	"redoubt/wire/control"
 )
 
@@ -167,6 +170,55 @@ func TestPoliciesByName(t *testing.T) {
 		require.NoError(t, err)
 		require.EqualValues(t, 35, st.StoragePolicy)
 		require.Len(t, r.addBlock("/r/created", "writer", nil).Locs, 2)
+	})
+}
+
+// A name node that asks for three replicas before a block is complete can't have RAID5.
+func TestPolicyThatTheConfigurationContradicts(t *testing.T) {
+	r := newRig(t, 5, func(c *Config) { c.Files.MinReplication = 3 })
+	r.mkdir("root", "/d", 0o755)
+	err := r.SetStoragePolicy(ctx, by("root"), "/d", "RAID5")
+	require.True(t, dfs.Is(err, dfs.IllegalArgument))
+	require.ErrorContains(t, err, "dfs.namenode.replication.min asks for 3")
+	require.NoError(t, r.SetStoragePolicy(ctx, by("root"), "/d", "COLD"))
+	req := newFile("/d/f", "writer")
+	req.StoragePolicy = "RAID5-2"
+	_, err = r.Create(ctx, by("root"), req)
+	require.True(t, dfs.Is(err, dfs.IllegalArgument))
+	require.False(t, r.exists("/d/f"))
+}
+
+// What a check says of a group that lacks a block, and of one that lacks two.
+func TestCheckOfDegradedGroups(t *testing.T) {
+	raidTest(t, 5, func(t *testing.T, r *raidRig) {
+		blocks := r.pairs("/r/f", kib, kib, kib, kib)
+		r.until("grouped", func() bool { return r.settled(blocks) })
+		r.calm = false
+		r.intercept = func(*fakeNode, control.Command) bool { return true } // nothing is repaired
+		dead := func(n int) {
+			r.until("dead", func() bool { return r.Blocks().Nodes.Dead == n })
+		}
+		check := func() string {
+			w := httptest.NewRecorder()
+			fsck.Handler(fsck.Config{Source: r.NameNode}).ServeHTTP(w, httptest.NewRequest("GET", "/fsck?ugi=root&path=%2Fr", nil))
+			return w.Body.String()
+		}
+		require.NotContains(t, check(), "ENDANGERED")
+		r.kill(r.holders(blocks[0])[0])
+		dead(1)
+		text := check()
+		require.Contains(t, text, "its parity group can make it again.\n")
+		require.Contains(t, text, "/r/f: ENDANGERED 4 blocks of total size 4096 B: one more failure could cost them.\n")
+		require.Contains(t, text, " Degraded groups:\t\t1 (100.0 %)\n")
+		require.Contains(t, text, "Failures have cost:\t\t0 block(s) of 0 file(s)\n")
+		require.True(t, strings.HasSuffix(text, "The filesystem under path '/r' is HEALTHY"))
+		r.kill(r.holders(blocks[1])[0])
+		dead(2)
+		text = check()
+		require.Contains(t, text, "\n/r/f: MISSING 2 blocks of total size 2048 B.")
+		require.Contains(t, text, " Lost groups:\t\t\t1 (100.0 %)\n")
+		require.Contains(t, text, "Failures have cost:\t\t2 block(s) of 1 file(s)\n")
+		require.True(t, strings.HasSuffix(text, "The filesystem under path '/r' is CORRUPT"))
 	})
 }
 

@@ -240,6 +240,9 @@ func (n *NameNode) SetStoragePolicy(ctx context.Context, c *dfs.Caller, path, po
 			return &dfs.Error{Kind: dfs.IllegalArgument, Path: path, Msg: "Cannot find a block policy with the name " + policy}
 		}
 		id, cmd, parity = p.ID, "setStoragePolicy", p.Parity() > 0
+		if err := n.mayGroup(p, path); err != nil {
+			return err
+		}
 	}
 	_, err := n.setAttr(ctx, c, cmd, "set storage policy for", path, permit{target: dfs.Write}, func(r *request, ino *namespace.Inode, op *namespace.SetAttr) error {
 		op.Mask, op.Policy = namespace.AttrPolicy, id
@@ -249,6 +252,16 @@ func (n *NameNode) SetStoragePolicy(ctx context.Context, c *dfs.Caller, path, po
 		n.log.Warn("parity groups need more datanodes than there are: until then blocks keep two replicas", "path", path, "policy", policy, "live", live, "needed", minParityNodes)
 	}
 	return err
+}
+
+// mayGroup refuses parity groups where the configuration asks for more replicas than blocks
+// have before they are in one: no file under them could ever be closed.
+func (n *NameNode) mayGroup(p dfs.Policy, path string) error {
+	if least := n.cfg.Files.MinReplication; p.Parity() > 0 && least > 2 {
+		return &dfs.Error{Kind: dfs.IllegalArgument, Path: path, Msg: "Storage policy " + p.Name +
+			" keeps two replicas of a block at most, but dfs.namenode.replication.min asks for " + strconv.Itoa(int(least))}
+	}
+	return nil
 }
 
 // minParityNodes is how many datanodes the smallest parity group stands on: two blocks and
