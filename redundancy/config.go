@@ -22,10 +22,10 @@ type Config struct {
 	Schemes []result.Scheme // all
 	Faults  []result.Fault  // all
 
-	// Hedge is after how long without an answer a hedged read asks another replica; 0: as
-	// long as the emulated disk and link need for a read twice over, at least 20 ms.
+	// Hedge is after how long without an answer a hedged read asks another replica; 0: six
+	// times as long as the emulated disk or link needs for a read, at least 20 ms.
 	Hedge time.Duration
-	// DeadAfter is how long a node may be silent before it counts as dead, 4 s. It bounds
+	// DeadAfter is how long a node may be silent before it counts as dead, 3 s. It bounds
 	// what is measured between a fault and its repair.
 	DeadAfter time.Duration
 	// SettleLimit is how long to wait for repair to come to its end, 60 s.
@@ -48,7 +48,7 @@ type Step struct {
 func Defaults() result.Setup {
 	return result.Setup{
 		Datanodes: 12, Racks: 6, DisksPerNode: 5, DiskRate: 8e6, DiskLatency: 0.001, LinkRate: 12e6, LinkLatency: 0.0002,
-		DataBytes: 128 << 20, FileBytes: 2 << 20, BlockBytes: 1 << 20, Parity: 4, Seed: 1,
+		DataBytes: 160 << 20, FileBytes: 2 << 20, BlockBytes: 1 << 20, Parity: 4, Seed: 1,
 	}
 }
 
@@ -119,7 +119,7 @@ func (c *Config) applyDefaults() {
 	}
 	s.CPUs = runtime.GOMAXPROCS(0)
 	if c.DeadAfter == 0 {
-		c.DeadAfter = 4 * time.Second
+		c.DeadAfter = 3 * time.Second
 	}
 	if c.SettleLimit == 0 {
 		c.SettleLimit = time.Minute
@@ -128,7 +128,7 @@ func (c *Config) applyDefaults() {
 		c.Hedge = 20 * time.Millisecond
 		for _, rate := range []float64{s.DiskRate, s.LinkRate} {
 			if rate > 0 {
-				c.Hedge = max(c.Hedge, seconds(2*pieceBytes/rate))
+				c.Hedge = max(c.Hedge, seconds(6*pieceBytes/rate))
 			}
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path"
-	"slices"
 	"strings"
 
 	"redoubt/redundancy/result"
@@ -21,10 +20,9 @@ type spot struct {
 	was  byte
 }
 
-// corruption inverts bytes in files of blocks, one of each, and has them found: by readers,
-// and by a scrub.
-func (l *lab) corruption(ctx context.Context, r *result.FaultResult) error {
-	spots, err := l.spoil(max(4, l.cfg.files()/8))
+// corruption inverts bytes on a disk and has them found: by readers, and by a scrub.
+func (l *lab) corruption(ctx context.Context, m *machine, r *result.FaultResult) error {
+	spots, err := l.spoil(m, m.bays[len(m.bays)-1], 8)
 	if err != nil {
 		return err
 	}
@@ -32,23 +30,15 @@ func (l *lab) corruption(ctx context.Context, r *result.FaultResult) error {
 	if r.Read, r.Survived, err = l.readFiles(ctx, l.all(), reading{}); err != nil {
 		return err
 	}
-	var hit []*machine
-	for _, s := range spots {
-		if !slices.Contains(hit, s.m) {
-			hit = append(hit, s.m)
+	l.step("scrubbing")
+	if arrays(l.scheme) {
+		if err := l.verify(ctx, m); err != nil {
+			return err
 		}
 	}
-	l.step("scrubbing")
-	err = each(hit, func(m *machine) error {
-		if arrays(l.scheme) {
-			if err := l.verify(ctx, m); err != nil {
-				return err
-			}
-		}
-		m.scrub = true
-		defer func() { m.scrub = false }()
-		return l.restart(ctx, m)
-	})
+	m.scrub = true
+	err = l.restart(ctx, m)
+	m.scrub = false
 	if err != nil {
 		return err
 	}
@@ -107,22 +97,24 @@ func (l *lab) verify(ctx context.Context, m *machine) error {
 	return nil
 }
 
-// spoil inverts n bytes in n files of blocks, or of an array's stripes.
-func (l *lab) spoil(n int) ([]spot, error) {
+// spoil inverts up to n bytes on one disk: one in each of n files of blocks, or anywhere in
+// a member of an array.
+func (l *lab) spoil(m *machine, b *bay, n int) ([]spot, error) {
 	rng := rand.New(rand.NewPCG(l.cfg.Setup.Seed, 0xbad))
 	var all []spot
-	for _, m := range l.nodes {
-		for _, b := range m.bays {
-			err := walk(l.cfg.FS, b.dir, func(name string, size int64) {
-				base := path.Base(name)
-				if arrays(l.scheme) && size >= 1<<16 || strings.HasPrefix(base, "blk_") && !strings.HasSuffix(base, ".meta") {
-					all = append(all, spot{m: m, name: name, off: rng.Int64N(max(1, size))})
-				}
-			})
-			if err != nil {
-				return nil, err
+	err := walk(l.cfg.FS, b.dir, func(name string, size int64) {
+		base := path.Base(name)
+		switch {
+		case arrays(l.scheme) && size >= 1<<16:
+			for range n {
+				all = append(all, spot{m: m, name: name, off: rng.Int64N(size)})
 			}
+		case strings.HasPrefix(base, "blk_") && !strings.HasSuffix(base, ".meta") && size > 0:
+			all = append(all, spot{m: m, name: name, off: rng.Int64N(size)})
 		}
+	})
+	if err != nil {
+		return nil, err
 	}
 	rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	all = all[:min(n, len(all))]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,7 +23,7 @@ func (l *lab) fault(ctx context.Context, f result.Fault) (result.FaultResult, er
 	case result.SlowNode:
 		err = l.slowNode(ctx, at(1), &r)
 	case result.Corruption:
-		err = l.corruption(ctx, &r)
+		err = l.corruption(ctx, at(0), &r)
 	case result.Disk:
 		err = l.lostDisk(ctx, at(2), &r)
 	case result.Node:
@@ -47,12 +48,15 @@ func (l *lab) fault(ctx context.Context, f result.Fault) (result.FaultResult, er
 	return r, err
 }
 
-// hurt measures reading and writing right after a fault.
+// hurt measures reading right after a fault.
 func (l *lab) hurt(ctx context.Context, r *result.FaultResult) (err error) {
 	l.step("reading with %s", r.Title)
-	if r.Read, r.Survived, err = l.readFiles(ctx, l.all(), reading{}); err != nil {
-		return err
-	}
+	r.Read, r.Survived, err = l.readFiles(ctx, l.all(), reading{})
+	return err
+}
+
+// writing measures writing while what was lost is away.
+func (l *lab) writing(ctx context.Context, r *result.FaultResult) (err error) {
 	l.step("writing with %s", r.Title)
 	r.Write, err = l.writeMore(ctx)
 	return err
@@ -74,14 +78,10 @@ func (l *lab) writeMore(ctx context.Context) (result.Load, error) {
 	return load, err
 }
 
-// repairing measures the way to full redundancy that begins now. With busy, the data is read
-// all the while.
-func (l *lab) repairing(ctx context.Context, stood []*machine, busy bool, r *result.FaultResult) error {
+// repairing measures the way to full redundancy that begins now. had is what was stored
+// before the fault on the disks that are left. With busy, the data is read all the while.
+func (l *lab) repairing(ctx context.Context, stood []*bay, had int64, busy bool, r *result.FaultResult) error {
 	l.step("repairing after %s", r.Title)
-	had, err := l.storedAll(stood)
-	if err != nil {
-		return err
-	}
 	before := l.meter()
 	stop, joined := make(chan struct{}), make(chan error, 1)
 	go func() {
@@ -103,31 +103,31 @@ func (l *lab) repairing(ctx context.Context, stood []*machine, busy bool, r *res
 	if err := errors.Join(<-joined, ctx.Err()); err != nil {
 		return err
 	}
-	has, err := l.storedAll(stood)
+	if settled != nil {
+		r.Note, end = join(r.Note, settled.Error()), time.Now()
+	}
+	return l.repaired(stood, had, u, end.Sub(before.at), settled == nil, r)
+}
+
+// repaired fills in what a repair has come to, that took so long and used u.
+func (l *lab) repaired(stood []*bay, had int64, u used, took time.Duration, settled bool, r *result.FaultResult) error {
+	has, err := l.storedOn(stood)
 	if err != nil {
 		return err
 	}
 	p := &r.Repair
 	s := l.stats()
-	p.Complete = settled == nil && s.Blocks.Missing == 0 && s.Parity.Lost == 0
-	if settled != nil {
-		r.Note = join(r.Note, settled.Error())
-	}
-	p.Seconds = max(0, end.Sub(before.at).Seconds())
-	if settled != nil {
-		p.Seconds = u.seconds
-	}
+	p.Complete = settled && s.Blocks.Missing == 0 && s.Parity.Lost == 0
 	p.Rebuilt = max(0, has-had)
 	p.Needed = p.Rebuilt > 0
-	p.NetBytes, p.DiskRead, p.DiskWritten = u.link.Received, u.disk.BytesRead, u.disk.BytesWritten
-	if busy {
-		p.DiskRead = max(0, p.DiskRead-r.Rebuilding.Bytes)
-	}
 	if p.Rebuilt == 0 {
-		p.Seconds = 0
 		return nil
 	}
-	p.MovedPerByte = float64(p.NetBytes+p.DiskRead) / float64(p.Rebuilt)
+	p.Seconds = max(0, took.Seconds())
+	p.NetBytes, p.DiskWritten = u.link.Received, u.disk.BytesWritten
+	p.DiskRead = max(0, u.disk.BytesRead-u.client.Received) // clients that read at the same time
+	p.NetPerByte, p.ReadPerByte = float64(p.NetBytes)/float64(p.Rebuilt), float64(p.DiskRead)/float64(p.Rebuilt)
+	p.MovedPerByte = p.NetPerByte + p.ReadPerByte
 	if p.Seconds > 0 {
 		p.Rate = float64(p.Rebuilt) / p.Seconds
 		p.BusiestDisk, p.BusiestLink = min(1, u.busiestDisk/p.Seconds), min(1, u.busiestLink/p.Seconds)
@@ -148,6 +148,10 @@ func join(a, b string) string {
 // lostNodes takes machines away at once.
 func (l *lab) lostNodes(ctx context.Context, gone []*machine, busy bool, r *result.FaultResult) error {
 	stood := without(l.nodes, gone)
+	had, err := l.storedAll(stood)
+	if err != nil {
+		return err
+	}
 	begin := time.Now()
 	if err := each(gone, func(m *machine) error {
 		m.link.Cut()
@@ -158,7 +162,7 @@ func (l *lab) lostNodes(ctx context.Context, gone []*machine, busy bool, r *resu
 	if err := l.hurt(ctx, r); err != nil {
 		return err
 	}
-	err := l.wait(ctx, "the loss to be noticed", func() (bool, string) {
+	err = l.wait(ctx, "the loss to be noticed", func() (bool, string) {
 		n := l.stats().Nodes
 		return n.Live == len(stood), fmt.Sprintf("%d nodes are alive", n.Live)
 	})
@@ -166,7 +170,10 @@ func (l *lab) lostNodes(ctx context.Context, gone []*machine, busy bool, r *resu
 		return err
 	}
 	r.Repair.Detect = time.Since(begin).Seconds()
-	if err := l.repairing(ctx, stood, busy, r); err != nil {
+	if err := l.repairing(ctx, bays(stood), had, busy, r); err != nil {
+		return err
+	}
+	if err := l.writing(ctx, r); err != nil {
 		return err
 	}
 	l.step("starting what was lost again")
@@ -200,42 +207,142 @@ func each(machines []*machine, do func(*machine) error) error {
 	return errors.Join(errs...)
 }
 
-// lostDisk pulls a disk out of a machine. In an array it is replaced by a new one.
+// lostDisk pulls a disk out of a machine, and lets it be repaired in peace; then another one,
+// while the data is read. In an array it is replaced by a new one; elsewhere its blocks are
+// made again on the disks that are left.
 func (l *lab) lostDisk(ctx context.Context, m *machine, r *result.FaultResult) error {
-	old := m.bays[0]
-	begin := time.Now()
-	old.disk.Pull()
-	if err := l.hurt(ctx, r); err != nil {
-		return err
+	if arrays(l.scheme) {
+		return l.lostMember(ctx, m, r)
 	}
-	err := l.wait(ctx, "the lost disk to be noticed", func() (bool, string) {
-		if arrays(l.scheme) {
-			return l.degraded(ctx, m.index), "the array is whole"
-		}
-		return l.stats().Nodes.FailedVolumes > 0, "no volume has failed"
-	})
+	noticed, err := l.pull(ctx, m, r, func() error { return l.touch(ctx) })
 	if err != nil {
 		return err
 	}
-	r.Repair.Detect = time.Since(begin).Seconds()
-	if !arrays(l.scheme) {
-		m.bays = m.bays[1:]
-		err := l.repairing(ctx, l.nodes, true, r)
-		m.bays = append([]*bay{old}, m.bays...)
+	if err := l.putBack(ctx, m); err != nil {
+		return err
+	}
+	var second result.FaultResult
+	_, err = l.pull(ctx, m, &second, func() error { return l.hurt(ctx, r) })
+	if err != nil {
+		return err
+	}
+	r.Rebuilding, r.Repair.Detect = r.Read, noticed.Seconds()
+	if err := l.writing(ctx, r); err != nil {
+		return err
+	}
+	return l.putBack(ctx, m)
+}
+
+// pull takes the first disk out of a machine with plain ones and measures its repair; use is
+// what uses the disks so that it is noticed: then repair begins at once.
+func (l *lab) pull(ctx context.Context, m *machine, r *result.FaultResult, use func() error) (noticed time.Duration, err error) {
+	stood := slices.DeleteFunc(bays(l.nodes), func(b *bay) bool { return b == m.bays[0] })
+	had, err := l.storedOn(stood)
+	if err != nil {
+		return 0, err
+	}
+	l.step("a disk is pulled out")
+	before := l.meter()
+	m.bays[0].disk.Pull()
+	done := make(chan error, 1)
+	var at time.Time
+	go func() {
+		done <- l.wait(ctx, "the lost disk to be noticed", func() (bool, string) {
+			at = time.Now()
+			return l.stats().Nodes.FailedVolumes > 0, "no volume has failed"
+		})
+	}()
+	err = use()
+	if err := errors.Join(err, <-done); err != nil {
+		return 0, err
+	}
+	end, settled := l.settle(ctx)
+	if settled != nil {
+		r.Note, end = settled.Error(), time.Now()
+	}
+	u := l.meter().since(before, l.cfg.Setup.CPUs)
+	return at.Sub(before.at), l.repaired(stood, had, u, end.Sub(at), settled == nil, r)
+}
+
+func (l *lab) putBack(ctx context.Context, m *machine) error {
+	l.step("putting the disk in again")
+	m.bays[0].disk.Plug()
+	if err := l.restart(ctx, m); err != nil {
+		return err
+	}
+	return l.mend(ctx)
+}
+
+// touch reads a little of every block.
+func (l *lab) touch(ctx context.Context) error {
+	_, _, err := l.run(ctx, l.all(), nil, func(ctx context.Context, at *station, i int, t *tally, took func(time.Duration)) error {
+		f, err := at.client.Open(ctx, fileName(i))
 		if err != nil {
 			return err
 		}
-		l.step("putting the disk in again")
-		old.disk.Plug()
-		return l.restart(ctx, m)
+		defer f.Close()
+		for off := int64(0); off < l.cfg.size(i) && err == nil; off += l.cfg.Setup.BlockBytes {
+			_, err = f.ReadAt(make([]byte, 1), off)
+		}
+		return err
+	})
+	return err
+}
+
+// lostMember is lostDisk for an array.
+func (l *lab) lostMember(ctx context.Context, m *machine, r *result.FaultResult) error {
+	begin := time.Now()
+	m.bays[0].disk.Pull()
+	if err := l.hurt(ctx, r); err != nil {
+		return err
 	}
-	m.bays[0] = old.spare
+	if err := l.writing(ctx, r); err != nil {
+		return err
+	}
+	if err := l.noticed(ctx, m); err != nil {
+		return err
+	}
+	r.Repair.Detect = time.Since(begin).Seconds()
+	stood, had, err := l.replace(ctx, m, 0)
+	if err != nil {
+		return err
+	}
+	if err := l.repairing(ctx, stood, had, false, r); err != nil {
+		return err
+	}
+	m.bays[1].disk.Pull()
+	if err := errors.Join(l.touch(ctx), l.noticed(ctx, m)); err != nil {
+		return err
+	}
+	second := result.FaultResult{Title: r.Title}
+	if stood, had, err = l.replace(ctx, m, 1); err != nil {
+		return err
+	}
+	err = l.repairing(ctx, stood, had, true, &second)
+	r.Rebuilding = second.Rebuilding
+	return err
+}
+
+// noticed waits until a machine's array is degraded.
+func (l *lab) noticed(ctx context.Context, m *machine) error {
+	return l.wait(ctx, "the lost disk to be noticed", func() (bool, string) {
+		return l.degraded(ctx, m.index), "the array is whole"
+	})
+}
+
+// replace puts a new disk into the place of one that was pulled, for an array to rebuild.
+func (l *lab) replace(ctx context.Context, m *machine, place int) (stood []*bay, had int64, err error) {
+	old := m.bays[place]
+	m.bays[place] = old.spare
+	if had, err = l.storedAll(l.nodes); err != nil {
+		return nil, 0, err
+	}
 	a := l.admin(m.index)
 	defer a.Close()
 	if _, err := a.ArrayReplace(ctx, &control.ArrayReplaceRequest{Old: old.dir, New: old.spare.dir}); err != nil {
-		return fmt.Errorf("redundancy: %w", err)
+		return nil, 0, fmt.Errorf("redundancy: %w", err)
 	}
-	return l.repairing(ctx, l.nodes, true, r)
+	return bays(l.nodes), had, nil
 }
 
 func (l *lab) restart(ctx context.Context, m *machine) error {

@@ -55,7 +55,7 @@ type machine struct {
 type bay struct {
 	dir   string
 	disk  *slowfs.Disk
-	spare *bay // for a replacement
+	spare *bay // for a replacement; nil: none
 }
 
 // station is a client machine with one stream.
@@ -129,8 +129,10 @@ func (l *lab) newMachine(i int) (*machine, error) {
 		m.bays = append(m.bays, b)
 	}
 	var err error
-	if m.bays[0].spare, err = newBay("new1"); err != nil {
-		return nil, fmt.Errorf("redundancy: %w", err)
+	for d := range 2 {
+		if m.bays[d].spare, err = newBay("new" + strconv.Itoa(d+1)); err != nil {
+			return nil, fmt.Errorf("redundancy: %w", err)
+		}
 	}
 	m.fs = slowfs.New(l.cfg.FS, disks)
 	m.fs.Volatile = true
@@ -148,7 +150,7 @@ func (l *lab) nameNode(c *namenode.Config) {
 	c.Blocks.Seed = s.Seed
 	c.Blocks.Liveness = blockmanager.Liveness{Heartbeat: beat, Recheck: (l.cfg.DeadAfter - 10*beat) / 2, Stale: l.cfg.DeadAfter}
 	c.Blocks.Repair = blockmanager.Repairing{Interval: 50 * time.Millisecond, WorkMultiplier: 4, MaxStreams: 4, MaxStreamsHard: 8, PendingTimeout: 20 * time.Second}
-	c.Blocks.Parity = blockmanager.Folding{Idle: 500 * time.Millisecond, Streams: 2, Retry: time.Second}
+	c.Blocks.Parity = blockmanager.Folding{Idle: foldIdle, Streams: 2, Retry: time.Second}
 }
 
 // configure sets a datanode up on its machine.
@@ -226,10 +228,8 @@ func (l *lab) admin(i int) *control.ArrayClient {
 
 // disks are all disks in use, and links those of datanodes.
 func (l *lab) disks() (all []*slowfs.Disk) {
-	for _, m := range l.nodes {
-		for _, b := range m.bays {
-			all = append(all, b.disk)
-		}
+	for _, b := range bays(l.nodes) {
+		all = append(all, b.disk)
 	}
 	return all
 }
@@ -245,18 +245,25 @@ func (l *lab) stored(b *bay) (sum int64, err error) {
 	return sum, err
 }
 
-// storedAll is the same for every disk of some nodes.
-func (l *lab) storedAll(nodes []*machine) (sum int64, err error) {
-	for _, m := range nodes {
-		for _, b := range m.bays {
-			n, err := l.stored(b)
-			if err != nil {
-				return 0, err
-			}
-			sum += n
+// storedOn is the same for several disks, storedAll for all of some nodes.
+func (l *lab) storedOn(some []*bay) (sum int64, err error) {
+	for _, b := range some {
+		n, err := l.stored(b)
+		if err != nil {
+			return 0, err
 		}
+		sum += n
 	}
 	return sum, nil
+}
+
+func (l *lab) storedAll(nodes []*machine) (int64, error) { return l.storedOn(bays(nodes)) }
+
+func bays(nodes []*machine) (all []*bay) {
+	for _, m := range nodes {
+		all = append(all, m.bays...)
+	}
+	return all
 }
 
 // walk calls each for the files of a tree. What is removed meanwhile is passed over.

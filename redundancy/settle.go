@@ -15,6 +15,8 @@ const (
 	// calm is how long nothing must be left to do until the cluster counts as settled: what
 	// one order has done, the name node hears of with a later heartbeat.
 	calm = 400 * time.Millisecond
+	// foldIdle is how long blocks wait for their group to fill up.
+	foldIdle = 500 * time.Millisecond
 )
 
 // todo says what a cluster still has to do to be as redundant as it can be; "" is nothing.
@@ -34,9 +36,6 @@ func todo(s blockmanager.Stats) string {
 	add(s.Parity.Forming, "parities being made")
 	add(s.Parity.Degraded, "to be made from parity")
 	add(s.Parity.Leaving, "leaving their group")
-	if s.Parity.Waiting == 0 {
-		add(s.Parity.Candidates, "to be put into groups")
-	}
 	return strings.Join(what, ", ")
 }
 
@@ -51,6 +50,7 @@ func (l *lab) wait(ctx context.Context, what string, ok func() (bool, string)) e
 			return nil
 		}
 		if time.Now().After(end) {
+			l.cfg.Log.Info("redundancy: gave up waiting", "for", what, "how", how, "stats", fmt.Sprintf("%+v", l.stats()))
 			return &unsettledError{what, how, l.cfg.SettleLimit}
 		}
 		select {
@@ -73,11 +73,19 @@ func (e *unsettledError) Error() string {
 // settle waits until the cluster has nothing left to do, and gives the moment from which on
 // that was so.
 func (l *lab) settle(ctx context.Context) (since time.Time, err error) {
+	// A block for which there is no group stays a candidate, with its replicas: that
+	// some are left is rest, too, once their number has not changed for long.
+	var single int64
+	var changed time.Time
 	quiet := false
 	err = l.wait(ctx, "the cluster to come to rest", func() (bool, string) {
-		what := todo(l.stats())
+		s := l.stats()
+		what := todo(s)
 		if what == "" && l.rebuilding(ctx) {
 			what = "an array is being rebuilt"
+		}
+		if n := s.Parity.Candidates; n != single {
+			single, changed, quiet = n, time.Now(), false
 		}
 		if what != "" {
 			quiet = false
@@ -85,6 +93,9 @@ func (l *lab) settle(ctx context.Context) (since time.Time, err error) {
 		}
 		if !quiet {
 			quiet, since = true, time.Now()
+		}
+		if single > 0 && time.Since(changed) < 4*foldIdle {
+			return false, fmt.Sprintf("%d to be put into groups", single)
 		}
 		return time.Since(since) >= calm, "nothing is left, for a moment"
 	})

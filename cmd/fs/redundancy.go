@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +14,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"redoubt/redundancy"
+	"redoubt/redundancy/fleet"
+	"redoubt/redundancy/report"
 	"redoubt/redundancy/result"
 	"redoubt/vfs"
 )
@@ -152,7 +153,7 @@ func compare(ctx context.Context, e *env, cfg *redundancy.Config, o *redundancyO
 	if err != nil {
 		return err
 	}
-	return present(ctx, e, run, o)
+	return present(e, run, o)
 }
 
 // checkOut makes the directory for results and tries whether it can be written.
@@ -167,23 +168,42 @@ func checkOut(dir string) error {
 	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
-// present shows a run as a table and writes its files.
-func present(ctx context.Context, e *env, run *result.Run, o *redundancyOptions) error {
-	if o.out != "" {
-		data, err := json.MarshalIndent(map[string]any{"run": run}, "", "  ")
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(o.out, "results.json"), append(data, '\n'), 0o644); err != nil {
+// present shows a run as tables and writes its files. A scheme that could not be run to its
+// end makes the command fail, after all that was measured is there.
+func present(e *env, run *result.Run, o *redundancyOptions) error {
+	rep := &report.Report{Run: run}
+	if !o.noModel {
+		var err error
+		if rep, err = report.New(run, fleet.Defaults(), fleet.Options{Seed: run.Setup.Seed}); err != nil {
 			return err
 		}
 	}
+	if err := rep.Text(e.stdout); err != nil {
+		return err
+	}
+	if o.out != "" {
+		for name, write := range map[string]func(io.Writer) error{"report.html": rep.HTML, "results.csv": rep.CSV, "results.json": rep.JSON} {
+			if err := writeResult(filepath.Join(o.out, name), write); err != nil {
+				return err
+			}
+		}
+		fmt.Fprintf(e.stdout, "\nEverything is in %s: report.html, results.csv, results.json.\n", o.out)
+	}
+	var errs []error
 	for _, s := range run.Schemes {
 		if s.Err != "" {
-			return fmt.Errorf("%s: %s", s.Title, s.Err)
+			errs = append(errs, fmt.Errorf("%s: %s", s.Title, s.Err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
+}
+
+func writeResult(name string, write func(io.Writer) error) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(write(f), f.Close())
 }
 
 // progress shows how far a run is: a bar on a terminal, else a line for each step.

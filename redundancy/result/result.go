@@ -182,8 +182,10 @@ type FaultResult struct {
 	Title string `json:"title"`
 	Note  string `json:"note,omitempty"` // what a reader should know, one sentence
 
-	Read       Load `json:"read"`       // right after the fault, before anything is repaired
-	Write      Load `json:"write"`      // the same
+	Read Load `json:"read"` // right after the fault, before repair or in its beginning
+	// Write is writing while what was lost is away: before the repair in an array, after it
+	// elsewhere.
+	Write      Load `json:"write"`
 	Rebuilding Load `json:"rebuilding"` // reading while it is repaired
 	// Hedged is reading with hedged reads, for SlowNode.
 	Hedged Load `json:"hedged"`
@@ -207,6 +209,8 @@ type Repair struct {
 	DiskRead     int64   `json:"diskRead"`
 	DiskWritten  int64   `json:"diskWritten"`
 	MovedPerByte float64 `json:"movedPerByte"` // NetBytes + DiskRead, per byte rebuilt
+	NetPerByte   float64 `json:"netPerByte"`   // NetBytes per byte rebuilt
+	ReadPerByte  float64 `json:"readPerByte"`  // DiskRead per byte rebuilt
 	BusiestDisk  float64 `json:"busiestDisk"`  // share of Seconds
 	BusiestLink  float64 `json:"busiestLink"`
 	// Limit is the rate that the emulated disks and links would allow with the work spread
