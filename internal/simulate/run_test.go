@@ -275,6 +275,9 @@ func (s *session) finish(sc *script) {
 		s.fail(err)
 	}
 	s.recoverLeases(cl)
+	if err := cl.SatisfyStoragePolicy(s.ctx, "/"); err != nil { // a client may have died between this and its change of policy
+		s.fail(err)
+	}
 	if state := s.calm(sc); state != "" {
 		s.fail(fmt.Errorf("not calm after 30 minutes: %s\n%s", state, s.describe()))
 	}
