@@ -74,7 +74,7 @@ func (dn *DataNode) serveChain(c *datatransfer.Conn, q *datatransfer.CustomReque
 	if err != nil {
 		return false, err
 	}
-	out := sender{dn: dn, c: c, client: client != foldClient, yields: client == foldClient, last: time.Now()}
+	out := sender{dn: dn, c: c, client: client != foldClient, yields: client == foldClient, last: time.Now(), packet: int64(d.x.piece), eager: true}
 	if _, err := out.send(head, d, d.sum); err != nil {
 		if !out.begun {
 			return true, errors.Join(err, dn.refuse(c, err))
@@ -99,11 +99,18 @@ func (dn *DataNode) openLink(body []byte) (*degraded, string, error) {
 		return nil, "", err
 	}
 	own, _ := dn.split(req.Sources)
+	longest := int64(0)
+	for i := range req.Sources {
+		longest = max(longest, req.Sources[i].Block.Length)
+	}
+	if req.End > longest {
+		return nil, "", dfs.Errorf(dfs.IllegalArgument, "a chain of %d bytes to %d", longest, req.End)
+	}
 	if len(own) == 0 || len(req.Sources) > raid.MaxData+1 {
 		return nil, "", dfs.Errorf(dfs.IllegalArgument, "a chain of %d sources, %d of them here", len(req.Sources), len(own))
 	}
 	sum := datatransfer.DefaultChecksum
-	x := dn.exclusiveOf(dn.ctx, req.Sources, req.Offset, req.End, packetData, exclusiveOptions{client: req.Client, chain: true, strict: true})
+	x := dn.exclusiveOf(dn.ctx, req.Sources, req.Offset, req.End, pieceFor(req.End-req.Offset, int64(sum.BytesPer), packetData), exclusiveOptions{client: req.Client, chain: true, strict: true})
 	d := newDegraded(dn, own[0].Block, sum, control.Sum{}, x)
 	d.link = true
 	if err := d.begin(); err != nil {

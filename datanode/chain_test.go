@@ -175,10 +175,11 @@ func TestChainRequests(t *testing.T) {
 	}
 	pool := testCluster.PoolID
 	require.NoError(t, ask(control.ChainRequest{PoolID: pool, End: 1000, Sources: []control.Source{good}}))
-	require.NoError(t, ask(control.ChainRequest{PoolID: pool, Offset: 900, End: 2000, Sources: []control.Source{good}}))
+	require.NoError(t, ask(control.ChainRequest{PoolID: pool, Offset: 900, End: 1000, Sources: []control.Source{good}}))
 	for text, req := range map[string]control.ChainRequest{
 		"0 sources":      {PoolID: pool, End: 10},
 		"from 20 to 10":  {PoolID: pool, Offset: 20, End: 10, Sources: []control.Source{good}},
+		"to 1001":        {PoolID: pool, End: 1001, Sources: []control.Source{good}},
 		"0 of them here": {PoolID: pool, End: 10, Sources: []control.Source{elsewhere}},
 		"not here":       {PoolID: "other", End: 10, Sources: []control.Source{good}},
 		"18 sources":     {PoolID: pool, End: 10, Sources: append(make([]control.Source, 17), good)},
@@ -251,11 +252,15 @@ func TestDegradedRate(t *testing.T) {
 }
 
 func BenchmarkEmulated(b *testing.B) {
-	for _, k := range []int{2, 4, 8} {
-		healthy, lost, rebuild := emulated(b, k, 40e6, 16e6)
+	for _, c := range []struct {
+		k    int
+		rate int64
+		size int
+	}{{2, 40e6, 16e6}, {4, 40e6, 16e6}, {8, 40e6, 16e6}, {4, 8e6, 1 << 20}} {
+		healthy, lost, rebuild := emulated(b, c.k, c.rate, c.size)
 		for name, run := range map[string]func() time.Duration{"healthy": healthy, "degraded": lost, "rebuild": rebuild} {
-			b.Run(fmt.Sprintf("k=%d/%s", k, name), func(b *testing.B) {
-				b.SetBytes(16e6)
+			b.Run(fmt.Sprintf("k=%d/size=%d/%s", c.k, c.size, name), func(b *testing.B) {
+				b.SetBytes(int64(c.size))
 				for b.Loop() {
 					run()
 				}

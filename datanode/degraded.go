@@ -97,8 +97,7 @@ func (dn *DataNode) beginDegraded(reply *control.SourcesReply, off, length int64
 	if !exact {
 		end = min(b.Length, (end+per-1)/per*per)
 	}
-	piece := int(max(per, packetData/per*per))
-	x := dn.exclusiveOf(dn.ctx, reply.Sources, start, end, piece, exclusiveOptions{client: readClient, chain: true})
+	x := dn.exclusiveOf(dn.ctx, reply.Sources, start, end, pieceFor(end-start, per, packetData), exclusiveOptions{client: readClient, chain: true})
 	d := newDegraded(dn, b, sum, reply.Sum, x)
 	return d, d.begin()
 }

@@ -25,6 +25,13 @@ type exclusive struct {
 	from    []*feed // parts are of
 }
 
+// pieceFor is the size of pieces for a range: small ones for a short one, since every datanode
+// of a chain waits for a whole piece before it begins, and whole chunks.
+func pieceFor(length, chunk, most int64) int {
+	n := min(max(length/64, minPiece), most)
+	return int(max(chunk, n/chunk*chunk))
+}
+
 // exclusiveOptions say how the sources are read.
 type exclusiveOptions struct {
 	client string

@@ -18,7 +18,8 @@ import (
 
 // Sizes of what is read of the sources of a fold or of a degraded read.
 const (
-	foldPiece = 128 << 10 // bytes at a time
+	foldPiece = 128 << 10 // bytes at a time, at most
+	minPiece  = 16 << 10  // and at least
 	readAhead = 4         // pieces of each source that may wait
 )
 

@@ -113,8 +113,7 @@ func (dn *DataNode) foldOnce(ctx context.Context, cmd control.Command, chain boo
 	if err != nil {
 		return foldResult{}, err
 	}
-	per := max(1, int(sum.BytesPer))
-	x := dn.exclusiveOf(ctx, cmd.Sources, 0, b.Length, max(per, foldPiece/per*per), exclusiveOptions{client: foldClient, chain: chain})
+	x := dn.exclusiveOf(ctx, cmd.Sources, 0, b.Length, pieceFor(b.Length, int64(sum.BytesPer), foldPiece), exclusiveOptions{client: foldClient, chain: chain})
 	res, err := dn.foldInto(ctx, w, x, cmd.Sum, sum)
 	x.close()
 	if cerr := w.Close(); cerr != nil {

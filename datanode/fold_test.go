@@ -147,7 +147,7 @@ func TestFoldWithBadSources(t *testing.T) {
 		{name: "missing at P", spoil: func(g *testGroup, cmd *control.Command) { g.remove(g.p(), g.blocks[1]) }},
 		{name: "damaged everywhere", bad: true, err: "Checksum error", spoil: func(g *testGroup, cmd *control.Command) {
 			damage(g.t.(*testing.T), g.p().fs, g.blocks[1].ID, 170_000)
-			damage(g.t.(*testing.T), g.nodes[1].fs, g.blocks[1].ID, 250_000)
+			damage(g.t.(*testing.T), g.nodes[1].fs, g.blocks[1].ID, 169_900)
 		}},
 		{name: "a good half each", bad: true, spoil: func(g *testGroup, cmd *control.Command) {
 			damage(g.t.(*testing.T), g.p().fs, g.blocks[1].ID, 170_000)

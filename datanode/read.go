@@ -46,7 +46,8 @@ func (dn *DataNode) serveRead(c *datatransfer.Conn, q *datatransfer.ReadRequest)
 	if err != nil {
 		return false, err
 	}
-	out := sender{dn: dn, c: c, client: q.Client != foldClient, yields: q.Client == foldClient, last: time.Now()}
+	out := sender{dn: dn, c: c, client: q.Client != foldClient, yields: q.Client == foldClient, last: time.Now(),
+		eager: q.Client == foldClient || q.Client == readClient}
 	n, err := out.send(head, r, told)
 	dn.metrics.readBytes.Add(float64(n))
 	if err != nil && !out.begun {
@@ -120,6 +121,8 @@ type sender struct {
 	client bool      // a client waits for it
 	yields bool      // nobody does
 	last   time.Time // of the last write, if it yields
+	packet int64     // data in one packet; 0: packetData
+	eager  bool      // every packet is sent at once: another datanode joins it to others
 }
 
 // send sends head, everything that r gives, and the empty last packet. It counts the data
@@ -133,14 +136,18 @@ func (s *sender) send(head []byte, r blockSource, sum datatransfer.Checksum) (se
 	defer pool.Put(owner)
 	chunk := int64(sum.BytesPer)
 	per := max(chunk, packetData/chunk*chunk)
+	if s.packet > 0 {
+		per = s.packet
+	}
+	batch := packetData // the first packet is not to wait for others, later ones may
 	buf := append((*owner)[:0], head...)
 	h := datatransfer.Header{Offset: r.Start()}
 	end := r.End()
 	for h.Offset < end && err == nil {
 		buf, err = appendFrom(buf, r, &h, min(per, end-h.Offset), sum)
-		if err == nil && (len(buf) >= sendBatch || s.limit != nil) && h.Offset < end {
+		if err == nil && (len(buf) >= batch || s.eager || s.limit != nil) && h.Offset < end {
 			err = s.flush(buf)
-			buf = buf[:0]
+			buf, batch = buf[:0], min(2*batch, sendBatch)
 		}
 	}
 	if err != nil {
