@@ -73,7 +73,7 @@ func (r *readAhead) fetch(h *handle, off, end, size int64) *fetched {
 	first := off / sb / int64(a.rows) * int64(a.rows)
 	kept := r.parts[:0]
 	for _, x := range r.parts {
-		if x.version != w.version || x.g.first < first || x.g.first > first+aheadGroups*int64(a.rows) {
+		if x.version != w.version || x.g.first != first+int64(len(kept))*int64(a.rows) {
 			<-x.done
 			a.freeGroup(x.g)
 			continue
@@ -87,7 +87,7 @@ func (r *readAhead) fetch(h *handle, off, end, size int64) *fetched {
 			break
 		}
 		if int(i) < len(r.parts) {
-			continue // they stand in order, without gaps
+			continue // it is on its way
 		}
 		x := &fetched{g: a.newGroup(start), version: w.version, done: make(chan struct{})}
 		v := view{over: w.over, size: size, off: start * sb, end: min(size, (start+int64(a.rows))*sb),

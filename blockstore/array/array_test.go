@@ -282,3 +282,32 @@ func TestReplaceUnderAnOpenFile(t *testing.T) {
 		require.Empty(t, rep.Damaged)
 	}
 }
+
+// Reads of all lengths at all places on one handle, in sequence for a while and then not.
+func TestReadsAnywhere(t *testing.T) {
+	c := dirs(vfs.NewMem(), 3)
+	c.Unit = 512
+	a := mustOpen(t, c)
+	data := noise(1, 300_000)
+	put(t, a, "/a", data)
+	f, err := a.Open("/a")
+	require.NoError(t, err)
+	defer f.Close()
+	r := rand.New(rand.NewPCG(3, 4))
+	at := 0
+	for range 3000 {
+		if r.IntN(5) == 0 {
+			at = r.IntN(len(data))
+		}
+		p := make([]byte, 1+r.IntN([]int{300, 3000, 30_000, 100_000}[r.IntN(4)]))
+		n, err := f.ReadAt(p, int64(at))
+		if at+len(p) <= len(data) {
+			require.NoError(t, err)
+		}
+		require.Equal(t, min(len(p), len(data)-at), n)
+		require.True(t, string(data[at:at+n]) == string(p[:n]), "%d bytes at %d", n, at)
+		if at += n; at == len(data) {
+			at = 0
+		}
+	}
+}

@@ -197,6 +197,7 @@ type scenario struct {
 	wrap    func(f vfs.FS) vfs.FS
 	run     func(p *player, a *Array) error
 	each    bool
+	short   bool  // runs in short tests too
 	second  []int // may be away too: opening is refused then, or finds what is right
 	damaged bool  // a member fails on the way
 }
@@ -208,6 +209,9 @@ func (c scenario) config(f vfs.FS) Config {
 }
 
 func (c scenario) crash(t *testing.T) {
+	if testing.Short() && !c.short {
+		t.Skip("long")
+	}
 	turn := 0
 	count := crashtest.EachPoint(t, func() crashtest.Scenario {
 		p := newPlayer()
@@ -394,10 +398,13 @@ func before(p *player, _ *Array, _ vfs.FS) error {
 }
 
 func TestCrashFiles(t *testing.T) {
-	scenario{n: 3, lose: []int{0, 1, 2}, setup: before, run: all}.crash(t)
+	scenario{n: 3, lose: []int{0, 1, 2}, short: true, setup: before, run: all}.crash(t)
 }
 
 func TestCrashFilesOfFour(t *testing.T) {
+	if !*long {
+		t.Skip("with -array.long")
+	}
 	scenario{n: 4, lose: []int{0, 1, 2, 3}, setup: before, run: all}.crash(t)
 }
 

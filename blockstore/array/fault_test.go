@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -30,8 +31,11 @@ func TestEachOperationFails(t *testing.T) {
 			require.NoError(t, before(p, a, m))
 			require.NoError(t, a.Close())
 			x := faultfs.New(m)
+			var mu sync.Mutex
 			fired := ""
 			x.SetHook(func(op faultfs.Op) faultfs.Fault {
+				mu.Lock()
+				defer mu.Unlock()
 				switch {
 				case fired != "" && sticky && faultfs.Under(fired)(op), fired == "" && op.Index == k:
 					if fired == "" {
@@ -54,7 +58,9 @@ func TestEachOperationFails(t *testing.T) {
 			} else {
 				require.NotErrorIs(t, err, ErrLost)
 			}
+			mu.Lock()
 			done := fired == ""
+			mu.Unlock()
 			judged++
 			// The machine restarts: whether the member is seen to have failed or not, no
 			// other bytes come out, with it and without it.

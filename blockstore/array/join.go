@@ -98,46 +98,40 @@ func (a *Array) memberBytes(each func(id uint64)) (bytes int64) {
 	return bytes
 }
 
-// seatNew makes a member part of the array. The new member gets its log and superblock
-// first; it counts when one of the others has its name.
+// seatNew makes a member part of the array. Until it has a log and a superblock nothing
+// is changed for the others. From the moment that it takes part in writes instead of the
+// old one nothing is acknowledged before all superblocks say so.
 func (a *Array) seatNew(old, m *member) error {
 	a.change.Lock()
 	defer a.change.Unlock()
 	if err := a.settle(); err != nil {
 		return err
 	}
-	before := a.set.Load()
-	if (*before)[m.place] != old {
+	before := a.members()
+	if before[m.place] != old {
 		return errors.New("its place was taken meanwhile")
 	}
-	set := slices.Clone(*before)
+	set := slices.Clone(before)
 	set[m.place] = m
+	a.gen++ // one that the others will not have
 	a.mu.Lock()
-	m.first.Store(a.tree.nextID)
-	a.set.Store(&set)
+	b := a.tree.checkpoint(a.id, a.seq, a.gen)
 	a.mu.Unlock()
-	undo := func(err error) error {
-		a.set.Store(before)
-		a.newLog = true
+	if err := m.beginLog(a.gen, b); err != nil {
 		return err
-	}
-	if err := a.checkpoint(); err != nil {
-		return undo(err)
 	}
 	a.events++
 	if err := writeSuper(m.fs, m.dir, a.superOf(m, a.table(set))); err != nil {
-		return undo(err)
-	}
-	m.joining.Store(false)
-	if m.is(Failed) {
-		return undo(m.cause())
-	}
-	if err := a.publishSupers(a.events); err != nil {
 		return err
 	}
+	a.mu.Lock()
+	m.first.Store(a.tree.nextID)
+	a.set.Store(&set)
+	a.unsettled.Store(true)
+	a.mu.Unlock()
 	if err := a.settle(); err != nil {
 		return err
 	}
 	old.close()
-	return nil
+	return a.checkpoint()
 }
