@@ -139,15 +139,14 @@ func (s *sender) send(head []byte, r blockSource, sum datatransfer.Checksum) (se
 	if s.packet > 0 {
 		per = s.packet
 	}
-	batch := packetData // the first packet is not to wait for others, later ones may
 	buf := append((*owner)[:0], head...)
 	h := datatransfer.Header{Offset: r.Start()}
 	end := r.End()
 	for h.Offset < end && err == nil {
 		buf, err = appendFrom(buf, r, &h, min(per, end-h.Offset), sum)
-		if err == nil && (len(buf) >= batch || s.eager || s.limit != nil) && h.Offset < end {
+		if err == nil && (len(buf) >= sendBatch || s.eager || s.limit != nil) && h.Offset < end {
 			err = s.flush(buf)
-			buf, batch = buf[:0], min(2*batch, sendBatch)
+			buf = buf[:0]
 		}
 	}
 	if err != nil {
