@@ -36,7 +36,7 @@ func TestParityModel(t *testing.T) {
 		ops := []func(){c.opWrite, c.opWrite, c.opRemove, c.opBeat, c.opBeat, c.opBeat, c.opObey, c.opObey, c.opObey,
 			c.opStep, c.opStep, c.opStep, c.opPlan, c.opTime, c.opCalm, c.opKill, c.opRevive, c.opDamage, c.opDrain,
 			c.opLeave, c.opPolicy, c.opRestart, c.opReport}
-		for range 2 * *modelSteps {
+		for range *modelSteps {
 			rapid.SampledFrom(ops).Draw(t, "op")()
 			c.tick()
 			c.judge()
@@ -268,11 +268,11 @@ func (c *raidChaos) heal() {
 			c.revive(n, false)
 		}
 	}
-	c.calm(10 * time.Minute)
+	c.calm(4 * time.Minute)
 	for _, n := range c.nodes {
 		c.fullReport(n, n.reg.Storages[0].UUID)
 	}
-	c.calm(10 * time.Minute)
+	c.calm(4 * time.Minute)
 	c.settled()
 	c.folded()
 }

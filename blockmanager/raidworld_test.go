@@ -102,56 +102,62 @@ func (w *raidWorld) good(n *fakeNode, id dfs.BlockID) bool {
 	return false
 }
 
-// readable reports whether a block's bytes can be had without a node: from a replica, or
-// from the rest of its group.
-func (w *raidWorld) readable(id dfs.BlockID, without *fakeNode) bool {
-	anywhere := func(id dfs.BlockID) bool {
-		return slices.ContainsFunc(w.nodes, func(n *fakeNode) bool { return n != without && w.good(n, id) })
+// masks gives, for every block, the nodes that really have a good replica, as bits.
+func (w *raidWorld) masks() map[dfs.BlockID]uint64 {
+	all := make(map[dfs.BlockID]uint64, len(w.facts))
+	for i, n := range w.nodes {
+		if !n.up {
+			continue
+		}
+		for _, disk := range n.disks {
+			for id, r := range disk {
+				f, ok := w.facts[id]
+				if ok && r.State == dfs.ReplicaFinalized && r.Block.GenStamp == f.GenStamp && r.Block.Length == f.Length && (len(w.damaged) == 0 || !w.damaged[key(n, id)]) {
+					all[id] |= 1 << i
+				}
+			}
+		}
 	}
-	if anywhere(id) {
+	return all
+}
+
+// readable reports whether a block's bytes can be had from the nodes that are not among
+// without: from a replica, or from the rest of its group.
+func (w *raidWorld) readable(masks map[dfs.BlockID]uint64, id dfs.BlockID, without uint64) bool {
+	if masks[id]&^without != 0 {
 		return true
 	}
-	f := w.facts[id]
-	g, ok := w.groups[f.Group]
-	if !ok {
-		return false
-	}
-	if id != g.Parity.ID && !anywhere(g.Parity.ID) {
+	g, ok := w.groups[w.facts[id].Group]
+	if !ok || masks[g.Parity.ID]&^without == 0 {
 		return false
 	}
 	for _, p := range g.Members {
-		if p.Block.ID != id && !anywhere(p.Block.ID) {
+		if p.Block.ID != id && masks[p.Block.ID]&^without == 0 {
 			return false
 		}
 	}
 	return true
 }
 
-// robust gives a block that would be lost with one more node.
-func (w *raidWorld) robust() (ok bool, id dfs.BlockID, n *fakeNode) {
-	for id := range w.acked {
-		for _, n := range append([]*fakeNode{nil}, w.nodes...) {
-			if !w.readable(id, n) {
-				return false, id, n
-			}
-		}
-	}
-	return true, 0, nil
-}
-
 // judge is what must hold after every step: no acknowledged block is unreadable; and unless
 // a failure is still being made good, none would be with any one node fewer.
 func (w *raidWorld) judge() {
+	masks := w.masks()
+	robust := true
 	for id := range w.acked {
-		if !w.readable(id, nil) {
+		if !w.readable(masks, id, 0) {
 			w.fail("%v can't be read", id)
 		}
+		for i, n := range w.nodes {
+			if !w.readable(masks, id, 1<<i) {
+				if robust = false; !w.hurt {
+					w.fail("%v (group %v) would be lost with %s", id, w.facts[id].Group, n.reg.Node.UUID)
+				}
+			}
+		}
 	}
-	ok, id, n := w.robust()
-	if ok {
+	if robust {
 		w.hurt = w.hurt && (w.now.Before(w.silent) || w.removing())
-	} else if !w.hurt {
-		w.fail("%v (group %v) would be lost with %s", id, w.facts[id].Group, n.reg.Node.UUID)
 	}
 }
 
@@ -166,7 +172,7 @@ func (w *raidWorld) removing() bool {
 }
 
 func (w *raidWorld) fail(format string, args ...any) {
-	for _, line := range w.trace[max(0, len(w.trace)-4000):] {
+	for _, line := range w.trace[max(0, len(w.trace)-200):] {
 		fmt.Println(line)
 	}
 	fmt.Printf(format+"\n", args...)
