@@ -40,6 +40,7 @@ func (s *session) must(err error) {
 // feed writes data to w in pieces, the ends of which are flushed or synced in turn.
 func (s *session) feed(w *client.Writer, path string, before, data []byte, pieces int) error {
 	whole := append(slices.Clone(before), data...)
+	cuts, synced := s.o.Cuts(), len(before)
 	for i := range pieces {
 		from, to := len(data)*i/pieces, len(data)*(i+1)/pieces
 		if _, err := w.Write(data[from:to]); err != nil {
@@ -53,11 +54,12 @@ func (s *session) feed(w *client.Writer, path string, before, data []byte, piece
 			err = w.Flush()
 		} else {
 			err = w.Sync(true)
+			synced = len(before) + to
 		}
 		if err != nil {
 			return err
 		}
-		s.o.Ack(path, Outcome{Data: whole, Min: len(before) + to})
+		s.o.Flushed(path, Outcome{Data: whole, Min: len(before) + to, Synced: synced}, cuts)
 	}
 	if err := w.Close(); err != nil {
 		return err
@@ -91,7 +93,7 @@ func (s *session) appendTo(path string, n, pieces int) bool {
 		return false
 	}
 	data := s.bytesOf(n)
-	s.o.Begin(path, Outcome{Data: append(slices.Clone(before), data...), Min: len(before)})
+	s.o.Begin(path, Outcome{Data: append(slices.Clone(before), data...), Min: len(before), Synced: len(before)})
 	w, err := s.cl.Append(s.ctx, path, client.AppendOptions{})
 	if err != nil {
 		return s.refuse("append", err)

@@ -10,15 +10,16 @@ import (
 )
 
 // Outcome is something that a path may be: absent, or a file of Data of which at least
-// Min bytes are there.
+// Min bytes are there, and Synced after a power cut of all machines.
 type Outcome struct {
 	Data   []byte
 	Min    int
+	Synced int
 	Absent bool
 }
 
 // Exactly is a file of just this content.
-func Exactly(data []byte) Outcome { return Outcome{Data: data, Min: len(data)} }
+func Exactly(data []byte) Outcome { return Outcome{Data: data, Min: len(data), Synced: len(data)} }
 
 // Absent is no file.
 var Absent = Outcome{Absent: true}
@@ -54,6 +55,7 @@ type Oracle struct {
 	versions map[string]int
 	pairs    [][2]string // of failed renames: exactly one is there
 	acks     int
+	cuts     int            // power cuts of all machines
 	refused  map[string]int // errors by text
 }
 
@@ -77,6 +79,39 @@ func (o *Oracle) Begin(path string, may Outcome) {
 func (o *Oracle) Ack(path string, is Outcome) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.paths[path] = []Outcome{is}
+	o.versions[path]++
+	o.acks++
+}
+
+// Cuts counts the power cuts of all machines.
+func (o *Oracle) Cuts() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.cuts
+}
+
+// PowerCut says that all machines lose their power now: of what was flushed only the synced
+// part must be there.
+func (o *Oracle) PowerCut() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.cuts++
+	for path, list := range o.paths {
+		for i := range list {
+			list[i].Min = list[i].Synced
+		}
+		o.versions[path]++
+	}
+}
+
+// Flushed is Ack for a flush of a writer that has been at it since there were so many cuts.
+func (o *Oracle) Flushed(path string, is Outcome, cuts int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.cuts != cuts {
+		is.Min = is.Synced
+	}
 	o.paths[path] = []Outcome{is}
 	o.versions[path]++
 	o.acks++

@@ -160,6 +160,13 @@ func makingScripts() []*script {
 				s.await("folded", func() bool { return s.grouped(someBlocks) && s.unrest() == "" })
 				s.check("/r/a")
 			}, settled: allGrouped},
+		{name: "raid-rack", cfg: raidConfig(6, 3), setup: folded("RAID5-2"), victims: []string{"rack1", "rack2", "rack3"}, run: func(s *session) {
+			s.write("/r/d", BlockSize+300, 2, client.CreateOptions{})
+			s.await("folded", func() bool { return s.grouped(someBlocks+2) && s.unrest() == "" })
+			s.remove("/r/c")
+			s.check("/r/a")
+			s.await("calm", func() bool { return s.unrest() == "" })
+		}, settled: allGrouped},
 		{name: "raid-extend", cfg: raidConfig(7, 0), setup: func(s *session) {
 			s.under("/r", "RAID5")
 			s.write("/r/x", 1000, 1, client.CreateOptions{})

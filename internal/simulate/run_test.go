@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -38,7 +39,7 @@ type script struct {
 	setup, run func(s *session)
 	// settled says what is still to be done, "" when the cluster is as it should be.
 	settled func(s *session) string
-	victims []string // nil: the client, the name node and all datanodes
+	victims []string // nil: the client, the name node, each datanode, and all of them
 	// double says that the script itself takes a datanode down, so that with another one dead
 	// not everything can be read at once, but all must be there when that one is back.
 	double bool
@@ -71,7 +72,7 @@ type session struct {
 	longest time.Duration
 	work    sync.WaitGroup // of what a kill started
 	struck  bool
-	killed  *Party
+	killed  []*Party
 	hosts   atomic.Pointer[string] // the name node's exclude file
 	wiped   map[*Party]bool        // dead ones whose disks are lost
 	double  bool                   // of the script
@@ -137,18 +138,22 @@ func (s *session) kill() {
 		s.work.Go(func() { s.readAll("10.0.1.2", "right after the client's death") })
 		return
 	}
-	p := s.c.party(s.fate.victim)
-	switch {
-	case !p.Alive():
+	parties := s.c.parties(s.fate.victim)
+	if len(parties) == 1 && parties[0] != s.c.Name && parties[0].Alive() && s.fate.seed%4 == 1 {
+		s.c.cutOff(parties[0], true)
+		s.work.Go(func() { s.cutOffFor(parties[0]) })
 		return
-	case p != s.c.Name && s.fate.seed%4 == 1:
-		s.c.cutOff(p, true)
-		s.work.Go(func() { s.cutOffFor(p) })
-	default:
-		s.killed = p
-		s.c.Kill(p, how)
-		s.work.Go(s.afterKill)
 	}
+	for _, p := range parties {
+		if p.Alive() {
+			s.killed = append(s.killed, p)
+			s.c.Kill(p, how)
+		}
+	}
+	if s.fate.victim == "all" {
+		s.o.PowerCut()
+	}
+	s.work.Go(s.afterKill)
 }
 
 // cutOff cuts a datanode off from the name node, both ways, or ends that. Clients and other
@@ -168,18 +173,31 @@ func (s *session) cutOffFor(p *Party) {
 	s.c.cutOff(p, false)
 }
 
-// afterKill is what follows the end of a party.
+// afterKill is what follows the end of parties.
 func (s *session) afterKill() {
-	if s.killed == s.c.Name { // nothing works without it
+	name := slices.Contains(s.killed, s.c.Name)
+	if name { // nothing works without it
 		s.sleep(time.Duration(s.fate.seed%7) * 300 * time.Millisecond)
-		s.restart(s.killed)
+		s.restart(s.c.Name)
 	}
-	if !s.double || s.killed == s.c.Name {
+	data := slices.DeleteFunc(slices.Clone(s.killed), func(p *Party) bool { return p == s.c.Name })
+	if name && len(data) > 0 { // everything is down
+		s.restartAll(data)
+	}
+	if !s.double || len(data) == 0 {
 		s.readAll("10.0.1.2", "right after the kill")
 	}
-	if s.killed != s.c.Name && s.fate.seed%2 == 0 {
+	if !name && s.fate.seed%2 == 0 {
 		s.sleep(time.Duration(s.fate.seed%5) * 10 * time.Second)
-		s.restart(s.killed)
+		s.restartAll(data)
+	}
+}
+
+func (s *session) restartAll(parties []*Party) {
+	for _, p := range parties {
+		if !p.Alive() {
+			s.restart(p)
+		}
 	}
 }
 
@@ -189,7 +207,11 @@ func (s *session) restart(p *Party) {
 	if s.wiped[p] {
 		err = s.c.Replace(p)
 	} else {
-		err = s.c.Restart(s.ctx, p, s.fate.seed/2%16)
+		choice := s.fate.seed / 2 % 16
+		if s.fate.victim == "all" {
+			choice = 1 + (s.fate.seed+uint64(slices.Index(s.c.Data, p)))%16 // a power cut, another one for each
+		}
+		err = s.c.Restart(s.ctx, p, choice)
 	}
 	if err != nil {
 		s.fail(fmt.Errorf("restart of %s: %w", p.Name, err))
@@ -256,14 +278,10 @@ func read(ctx context.Context, cl *client.Client, path string) ([]byte, error) {
 
 // finish reads all, brings the victim back, waits for calm, and judges everything.
 func (s *session) finish(sc *script) {
-	if p := s.killed; p != nil && !p.Alive() && !sc.double {
-		s.readAll("10.0.1.3", "with "+p.Name+" still down")
+	if !sc.double && slices.ContainsFunc(s.killed, func(p *Party) bool { return !p.Alive() }) {
+		s.readAll("10.0.1.3", "with "+s.fate.victim+" still down")
 	}
-	for _, p := range s.c.Data {
-		if !p.Alive() {
-			s.restart(p)
-		}
-	}
+	s.restartAll(s.c.Data)
 	cl, err := s.c.Client(s.c.Net.Host("10.0.1.4"))
 	if err != nil {
 		s.fail(err)
@@ -326,14 +344,14 @@ func (c *Cluster) alive() (n int) {
 	return n
 }
 
-// party finds a party by name.
-func (c *Cluster) party(name string) *Party {
+// parties finds whom a name means: one party, "all" of them, or the datanodes of "rackN".
+func (c *Cluster) parties(name string) (list []*Party) {
 	for _, p := range append(c.Data[:len(c.Data):len(c.Data)], c.Name) {
-		if p.Name == name {
-			return p
+		if p.Name == name || name == "all" || p != c.Name && "/"+name == c.rack(dfs.DatanodeID{IP: p.IP}) {
+			list = append(list, p)
 		}
 	}
-	return nil
+	return list
 }
 
 // exclude writes the name node's list of datanodes that are to be drained.

@@ -44,7 +44,7 @@ func killEverywhere(t *testing.T, sc *script) tally {
 	sum.events = events
 	victims := sc.victims
 	if victims == nil {
-		victims = []string{"client", "name"}
+		victims = []string{"client", "name", "all"}
 		for i := range sc.cfg.Datanodes {
 			victims = append(victims, fmt.Sprintf("data%d", i+1))
 		}
@@ -101,8 +101,8 @@ func (sum *tally) judge(t *testing.T, sc *script, f fate) {
 
 // print shows a script's line of the table.
 func (sum *tally) print(t *testing.T, name string) {
-	t.Logf("| %s | %d | %d | %d | %d | %d | %d | %v |", name, sum.events, sum.kills, sum.byVictim["name"], sum.byVictim["data"],
-		sum.byVictim["client"], sum.reads, sum.longest.Round(time.Millisecond))
+	t.Logf("| %s | %d | %d | %d | %d | %d | %d | %d | %v |", name, sum.events, sum.kills, sum.byVictim["name"], sum.byVictim["data"]+sum.byVictim["rack"],
+		sum.byVictim["client"], sum.byVictim["all"], sum.reads, sum.longest.Round(time.Millisecond))
 	var texts []string
 	for text, n := range sum.refusals {
 		if !strings.HasPrefix(text, "client: ") { // of course
