@@ -58,7 +58,7 @@ func TestTheThreeAgree(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			require.NoError(t, g.Validate())
 			exact, closed := Exact(g), Closed(g)
-			sim := Simulate(g, SimConfig{Cycles: 60_000, Seed: 7})
+			sim := Simulate(g, SimConfig{Cycles: 40_000, Seed: 7})
 			require.InEpsilon(t, exact.MTTDL, closed.MTTDL, 0.05, "closed form")
 			require.InEpsilon(t, exact.MTTDL, sim.MTTDL, 0.05, "simulation, +- %.1f %%", 100*sim.Error/sim.MTTDL)
 			require.Less(t, math.Abs(sim.MTTDL-exact.MTTDL), 2.5*sim.Error+1e-9*exact.MTTDL, "outside of its own confidence interval")

@@ -99,7 +99,7 @@ func Compare(p Params, o Options) (*Comparison, error) {
 			m.Overhead = pl.Overhead
 			m.UserPB = pl.Groups * pl.UserBytes / 1e15
 			if len(g.Survive) > 0 {
-				m.DiskHours, m.NodeHours = g.Causes[0].repair(1), g.Causes[len(g.Causes)-1].repair(1)
+				m.DiskHours, m.NodeHours = g.Causes[0].repair(1), g.Causes[g.cause("node")].repair(1)
 			}
 			if g.Inner != nil {
 				m.DiskHours = g.Inner.Repair

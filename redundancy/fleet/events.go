@@ -29,7 +29,8 @@ func Events(g Group, p Placement, loss Loss) Fleet {
 	closed := Closed(g)
 	var f Fleet
 	all := g.paths()
-	var share [kinds]float64 // events per hour to leading order
+	var share [kinds]float64              // events per hour to leading order
+	met := make([]float64, len(g.Bursts)) // sets already lost that a burst makes fatal, on average
 	for _, s := range ordered(all) {
 		path := all[s]
 		lost := s.total()
@@ -42,14 +43,16 @@ func Events(g Group, p Placement, loss Loss) Fleet {
 		p.failures(&g, s, path, &share)
 		p.unreadable(&g, s, path, &share)
 		if lost > 0 {
-			p.bursts(&g, s, path, &share)
+			for i, b := range g.Bursts {
+				met[i] += p.meets(&g, s, path, b)
+			}
 		}
 	}
 	if g.Inner != nil {
 		share := float64(g.Inner.Disks) * g.Inner.Rate * g.Inner.Repair
 		f.Degraded += HoursPerYear * share * float64(g.Units)
 	}
-	p.house(&g, &share)
+	p.house(&g, met, &share)
 	p.ruin(&g, &share)
 	var total float64
 	for k := range share {
@@ -121,28 +124,27 @@ func (p Placement) unreadable(g *Group, s state, path path, events *[kinds]float
 	events[Unreadable] += path.end[1] / chance * effective * -math.Expm1(blocks*math.Log1p(-chance))
 }
 
-// bursts adds the events of bursts that meet groups with something lost already.
-func (p Placement) bursts(g *Group, s state, path path, events *[kinds]float64) {
+// meets is how many sets of disks and nodes that are lost already a burst makes fatal.
+func (p Placement) meets(g *Group, s state, path path, b Burst) float64 {
 	each, effective := p.together(g, s)
 	blocks := each / -math.Expm1(-each)
 	up, left := g.Units-s.total(), len(g.Survive)-s.total()
-	for _, b := range g.Bursts {
-		var fatal float64
-		for hit := max(left+1, 1); hit <= up; hit++ {
-			fatal += binomial(up, hit, b.Hit)
-		}
-		events[Bursted] += path.share * effective * b.Rate * -math.Expm1(-blocks*fatal)
+	var fatal float64
+	for hit := left + 1; hit <= up; hit++ {
+		fatal += binomial(up, hit, b.Hit)
 	}
+	return path.share * effective * -math.Expm1(-blocks*fatal)
 }
 
-// house adds the events of bursts that meet the fleet whole: with x of N nodes gone, a group
-// is lost if more of its units are among them than it survives.
-func (p Placement) house(g *Group, events *[kinds]float64) {
+// house adds the events of bursts: with x of N nodes gone at once, a group is lost if more of
+// its units are among them than it survives, or than are left of what it survives where
+// something was lost already, which is the more likely the more nodes are hit.
+func (p Placement) house(g *Group, met []float64, events *[kinds]float64) {
 	if !p.Spread {
 		return // a node lost under an array is its ruin
 	}
 	nodes := int(p.Nodes)
-	for _, b := range p.House {
+	for i, b := range p.House {
 		var event float64
 		for x := 1; x <= nodes; x++ {
 			chance := binomial(nodes, x, b.Hit)
@@ -150,7 +152,9 @@ func (p Placement) house(g *Group, events *[kinds]float64) {
 				continue
 			}
 			apart := 1 - p.crowded(x, len(g.Survive))
-			event += chance * apart * -math.Expm1(-p.Groups*hypergeometricTail(nodes, x, g.Units, len(g.Survive)))
+			direct := apart * -math.Expm1(-p.Groups*hypergeometricTail(nodes, x, g.Units, len(g.Survive)))
+			spared := math.Exp(-met[i] * float64(x) / (p.Nodes * b.Hit))
+			event += chance * (direct + (1-direct)*(1-spared))
 		}
 		events[Bursted] += b.Rate * event
 	}

@@ -1,6 +1,6 @@
 package fleet
 
-const maxCauses = 3
+const maxCauses = 4
 
 // state is how many units of a group are lost by each cause, and how many of those that are
 // there are arrays with a disk missing.

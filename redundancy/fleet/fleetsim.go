@@ -146,16 +146,16 @@ func (f *fleetSim) sources() []source {
 	}
 	all := []source{
 		{float64(len(f.place)) * disks / f.p.DiskMTTF, f.diskFails},
-		{nodes / f.p.NodeMTTF, func() { f.strike([]int{f.rng.IntN(int(nodes))}, Failures) }},
+		{nodes / f.p.NodeMTTF, func() { f.strike([]int{f.rng.IntN(int(nodes))}, "node", Failures) }},
 	}
 	for _, o := range f.p.Power {
 		if o.Rack {
 			all = append(all, source{float64(f.p.Racks) * o.PerYear / HoursPerYear, func() {
 				rack := f.rng.IntN(f.p.Racks)
-				f.strike(f.hit(rack*f.p.NodesPerRack, f.p.NodesPerRack, o.Hit), Failures)
+				f.strike(f.hit(rack*f.p.NodesPerRack, f.p.NodesPerRack, o.Hit), "rack", Failures)
 			}})
 		} else {
-			all = append(all, source{o.PerYear / HoursPerYear, func() { f.strike(f.hit(0, int(nodes), o.Hit), Bursted) }})
+			all = append(all, source{o.PerYear / HoursPerYear, func() { f.strike(f.hit(0, int(nodes), o.Hit), "house", Bursted) }})
 		}
 	}
 	if len(f.g.Survive) == 0 {
@@ -248,7 +248,7 @@ func (f *fleetSim) diskFails() {
 }
 
 // strike loses nodes, all at the same moment.
-func (f *fleetSim) strike(nodes []int, kind Kind) {
+func (f *fleetSim) strike(nodes []int, cause string, kind Kind) {
 	var places []int32
 	for _, n := range nodes {
 		f.failures++
@@ -268,7 +268,7 @@ func (f *fleetSim) strike(nodes []int, kind Kind) {
 		}
 		return
 	}
-	f.lostPlaces(f.g.Causes[len(f.g.Causes)-1].repair(1), kind, places...)
+	f.lostPlaces(f.g.Causes[f.g.cause(cause)].repair(1), kind, places...)
 }
 
 // lostPlaces loses places at the same moment and counts the groups that go over the edge.

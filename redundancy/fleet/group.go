@@ -43,6 +43,16 @@ type Cause struct {
 
 func (c Cause) repair(lost int) float64 { return c.Repair[min(lost, len(c.Repair))-1] }
 
+// cause is the number of the cause with this name; the last if there is none.
+func (g *Group) cause(name string) int {
+	for i, c := range g.Causes {
+		if c.Name == name {
+			return i
+		}
+	}
+	return len(g.Causes) - 1
+}
+
 // Burst is a fault that hits many at once: each unit of a group with the chance Hit. Its
 // units are repaired like those of the last cause.
 type Burst struct {

@@ -143,7 +143,11 @@ func (p Params) Measured(run *result.Run) Params {
 		if fr == nil || !fr.Repair.Complete || fr.Repair.Rate <= 0 || fr.Repair.Limit <= 0 {
 			return
 		}
-		*rate *= min(1, fr.Repair.Rate/fr.Repair.Limit)
+		share := fr.Repair.Rate / fr.Repair.Limit
+		if share > 1.25 { // most of it was done before the clock began: says nothing
+			return
+		}
+		*rate *= min(1, share)
 		r.Measured = true
 	}
 	reach(&r.Spare, result.RAIDNode, result.Disk)
@@ -237,27 +241,47 @@ func (p Params) outages() (house []Burst, perNode, together float64) {
 	return house, perNode, together
 }
 
+// nodeCauses are the ways to lose a node, whose content takes so many hours to make again, and
+// how many sets of nodes there are that are lost together by each. The last, if there are
+// outages of the house, has no rate of its own: it says how what they took is repaired.
+func (p Params) nodeCauses(hours float64, units, survives int) (causes []Cause, sets []float64) {
+	house, perNode, together := p.outages()
+	nodes := float64(p.Nodes())
+	add := func(name string, rate, together float64) {
+		causes = append(causes, Cause{Name: name, Rate: rate, Repair: urgent(p.DetectNode, hours*together, units, survives, nodes)})
+		sets = append(sets, nodes/together)
+	}
+	add("rack", perNode, together)
+	add("node", 1/p.NodeMTTF, 1)
+	var hit, events float64
+	for _, b := range house {
+		hit += b.Rate * nodes * b.Hit
+		events += b.Rate * -math.Expm1(nodes*math.Log1p(-b.Hit))
+	}
+	if events > 0 {
+		add("house", 0, hit/events)
+	}
+	return causes, sets
+}
+
 // spread is a group with its units on disks of different nodes: replicas, or data and parity.
 func (p Params) spread(units, survives, sources int) (Group, Placement, error) {
 	if p.Racks < units {
 		return Group{}, Placement{}, fmt.Errorf("fleet: %d racks for groups of %d: units would share a rack, which the model has not", p.Racks, units)
 	}
-	house, perNode, together := p.outages()
-	places, nodes := float64(p.Disks()), float64(p.Nodes())
-	disk, node := p.spreadHours(p.used(), sources), p.spreadHours(p.used()*float64(p.DisksPerNode), sources)
+	house, _, _ := p.outages()
+	places := float64(p.Disks())
+	causes, sets := p.nodeCauses(p.spreadHours(p.used()*float64(p.DisksPerNode), sources), units, survives)
+	disk := Cause{Name: "disk", Rate: 1 / p.DiskMTTF, Repair: urgent(p.DetectDisk, p.spreadHours(p.used(), sources), units, survives, places)}
 	g := Group{
 		Units: units, Survive: ones(survives), Bursts: house,
 		Unreadable: -math.Expm1(-p.sourceErrors(p.BlockBytes * float64(sources))),
 		Latent:     p.LatentPerYear / HoursPerYear / p.DiskBytes * p.BlockBytes,
-		Causes: []Cause{
-			{Name: "disk", Rate: 1 / p.DiskMTTF, Repair: urgent(p.DetectDisk, disk, units, survives, places)},
-			{Name: "rack", Rate: perNode, Repair: urgent(p.DetectNode, node*together, units, survives, nodes)},
-			{Name: "node", Rate: 1 / p.NodeMTTF, Repair: urgent(p.DetectNode, node, units, survives, nodes)},
-		},
+		Causes:     append([]Cause{disk}, causes...),
 	}
 	return g, Placement{
-		Groups: places * p.used() / p.BlockBytes / float64(units), Spread: true, Places: places, Nodes: nodes, Racks: float64(p.Racks),
-		Sets:       []float64{places, nodes / together, nodes},
+		Groups: places * p.used() / p.BlockBytes / float64(units), Spread: true, Places: places, Nodes: float64(p.Nodes()), Racks: float64(p.Racks),
+		Sets:       append([]float64{places}, sets...),
 		BlockBytes: p.BlockBytes, UserBytes: p.BlockBytes * float64(sources), Overhead: float64(units) / float64(sources),
 		LostShare: float64(survives+1) / float64(units), House: house,
 	}, nil
@@ -316,12 +340,8 @@ func (p Params) both() (Group, Placement, error) {
 	n := p.Parity + 1
 	perNode := p.Disks() / n / p.Nodes() // arrays in a node
 	bytes := p.used() * float64(p.Parity)
-	node := p.spreadHours(bytes*float64(perNode), p.Parity)
-	g.Causes = []Cause{
-		{Name: "array", Repair: []float64{p.DetectDisk + p.spreadHours(bytes, p.Parity)}},
-		{Name: "rack", Rate: g.Causes[1].Rate, Repair: []float64{p.DetectNode + node*pl.Nodes/pl.Sets[1]}},
-		{Name: "node", Rate: g.Causes[2].Rate, Repair: []float64{p.DetectNode + node}},
-	}
+	causes, _ := p.nodeCauses(p.spreadHours(bytes*float64(perNode), p.Parity), n, 1)
+	g.Causes = append([]Cause{{Name: "array", Repair: []float64{p.DetectDisk + p.spreadHours(bytes, p.Parity)}}}, causes...)
 	g.Inner = &Inner{Disks: n, Rate: 1 / p.DiskMTTF, Repair: p.DetectDisk + p.DiskBytes/p.Rates.Spare/3600}
 	pl.Places = float64(perNode * p.Nodes())
 	pl.Sets[0] = pl.Places

@@ -34,6 +34,10 @@ type groupSim struct {
 	broken []int  // disks missing in the unit's array
 	weight float64
 	moves  []move
+
+	chance   [][][]float64 // of a burst, with so many units there, to hit so many
+	perClass []float64     // rates of failures; all 0 between two picks
+	classes  []int
 }
 
 // move is something that can happen next.
@@ -59,6 +63,15 @@ const (
 	strike // a burst; unit is how many it hits, class tells which burst
 )
 
+// Classes of failures; the causes have the numbers below.
+const (
+	diskClass   = maxCauses // the first missing disk of an array; the next number is the second
+	badClass    = diskClass + 2
+	latentClass = diskClass + 3
+	ruinClass   = diskClass + 4
+	burstClass  = diskClass + 5 // and one for each number of units hit
+)
+
 // Simulate plays a group's life event by event. It goes from one moment at which everything
 // is there to the next: MTTDL is the mean length of such a cycle over the chance that it ends
 // in a loss. Lengths come from cycles as they are, chances from cycles in which failures are
@@ -68,7 +81,7 @@ func Simulate(g Group, cfg SimConfig) SimResult {
 	if cfg.Cycles == 0 {
 		cfg.Cycles = 200_000
 	}
-	s := &groupSim{g: &g, rng: rand.New(rand.NewPCG(cfg.Seed, 0x5e0d)), lost: make([]int8, g.Units), broken: make([]int, g.Units)}
+	s := newGroupSim(&g, cfg.Seed)
 	var length, lossW moments
 	var byKind [kinds]float64
 	losses, n := 0, max(2, cfg.Cycles/2)
@@ -98,6 +111,22 @@ func Simulate(g Group, cfg SimConfig) SimResult {
 		}
 	}
 	return s.result(length, lossW, byKind, losses, n)
+}
+
+func newGroupSim(g *Group, seed uint64) *groupSim {
+	s := &groupSim{g: g, rng: rand.New(rand.NewPCG(seed, 0x5e0d)), lost: make([]int8, g.Units), broken: make([]int, g.Units)}
+	for _, b := range g.Bursts {
+		table := make([][]float64, g.Units+1)
+		for up := range table {
+			table[up] = make([]float64, up+1)
+			for hit := range table[up] {
+				table[up][hit] = binomial(up, hit, b.Hit)
+			}
+		}
+		s.chance = append(s.chance, table)
+	}
+	s.perClass = make([]float64, burstClass+(len(g.Bursts)+1)*(g.Units+1))
+	return s
 }
 
 func (s *groupSim) result(length, lossW moments, byKind [kinds]float64, losses, n int) SimResult {
@@ -172,7 +201,6 @@ func (s *groupSim) gather() {
 			out = append(out, m)
 		}
 	}
-	innerClass := maxCauses
 	for u := range s.lost {
 		if c := s.lost[u]; c >= 0 {
 			rate, bad := 1/g.Causes[c].repair(lost), 0.0
@@ -185,7 +213,7 @@ func (s *groupSim) gather() {
 				}
 			}
 			add(move{rate: rate * (1 - bad), repair: true, unit: u, do: repairUnit})
-			add(move{rate: rate * bad, class: innerClass + 2, kind: Unreadable, unit: u, do: repairFails})
+			add(move{rate: rate * bad, class: badClass, kind: Unreadable, unit: u, do: repairFails})
 			continue
 		}
 		for c, cause := range g.Causes {
@@ -195,20 +223,20 @@ func (s *groupSim) gather() {
 		}
 		if in := g.Inner; in != nil {
 			// The second missing disk loses the array and counts as its cause, number 0.
-			add(move{rate: float64(in.Disks-s.broken[u]) * in.Rate, class: innerClass + min(1, s.broken[u]), unit: u, do: loseDisk})
+			add(move{rate: float64(in.Disks-s.broken[u]) * in.Rate, class: diskClass + min(1, s.broken[u]), unit: u, do: loseDisk})
 			if s.broken[u] > 0 {
 				add(move{rate: 1 / in.Repair, repair: true, unit: u, do: repairDisk})
 			}
 		}
 		if len(g.Survive) == 0 {
-			add(move{rate: g.Latent, class: innerClass + 3, kind: Unreadable, do: latent})
+			add(move{rate: g.Latent, class: latentClass, kind: Unreadable, do: latent})
 		}
 	}
-	add(move{rate: g.Ruin, class: innerClass + 4, do: ruin})
+	add(move{rate: g.Ruin, class: ruinClass, do: ruin})
 	up := g.Units - lost
 	for i, b := range g.Bursts {
 		for hit := 1; hit <= up; hit++ {
-			add(move{rate: b.Rate * binomial(up, hit, b.Hit), class: innerClass + 5 + i*g.Units + hit, unit: hit, do: strike})
+			add(move{rate: b.Rate * s.chance[i][up][hit], class: burstClass + i*g.Units + hit, unit: hit, do: strike})
 		}
 	}
 	s.moves = out
@@ -220,19 +248,25 @@ func (s *groupSim) pick(total float64) move {
 		return s.weighted(total, func(*move) bool { return true })
 	}
 	var failing, repairing float64
-	perClass := map[int]float64{}
-	var classes []int
-	for _, m := range s.moves {
+	perClass, classes := s.perClass, s.classes[:0]
+	for i := range s.moves {
+		m := &s.moves[i]
 		if m.repair {
 			repairing += m.rate
 			continue
 		}
 		failing += m.rate
-		if _, seen := perClass[m.class]; !seen {
+		if perClass[m.class] == 0 {
 			classes = append(classes, m.class)
 		}
 		perClass[m.class] += m.rate
 	}
+	s.classes = classes
+	defer func() {
+		for _, c := range s.classes {
+			s.perClass[c] = 0
+		}
+	}()
 	fail := 0.5
 	switch {
 	case repairing == 0:
