@@ -2,8 +2,10 @@ package client
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"math/rand/v2"
@@ -17,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"redoubt/dfs"
+	"redoubt/wire/datatransfer"
 	"redoubt/wire/hadooprpc"
 	"redoubt/wire/hdfspb"
 )
@@ -406,6 +409,26 @@ func TestConfigValidate(t *testing.T) {
 func TestErrorKinds(t *testing.T) {
 	require.ErrorIs(t, &dfs.Error{Kind: dfs.NotFound, Msg: "m", Err: sentinel(dfs.NotFound)}, fs.ErrNotExist)
 	require.ErrorIs(t, notFound("stat", "/x"), fs.ErrNotExist)
+}
+
+// The composite checksum of several blocks is the CRC of all their bytes.
+func TestCompositeOfBlocks(t *testing.T) {
+	for typ, poly := range map[dfs.ChecksumType]uint32{dfs.ChecksumCRC32: crc32.IEEE, dfs.ChecksumCRC32C: crc32.Castagnoli} {
+		table := crc32.MakeTable(poly)
+		var all []byte
+		var results []*datatransfer.ChecksumResult
+		var blocks []dfs.LocatedBlock
+		for _, n := range []int{777, 512, 0, 5000} {
+			b := randomBytes(n)
+			all = append(all, b...)
+			results = append(results, &datatransfer.ChecksumResult{Type: typ, Sum: binary.BigEndian.AppendUint32(nil, crc32.Checksum(b, table))})
+			blocks = append(blocks, dfs.LocatedBlock{Block: dfs.Block{Length: int64(n)}})
+		}
+		sum, err := composite(results, blocks)
+		require.NoError(t, err)
+		require.Equal(t, "COMPOSITE-"+checksumName(typ), sum.Algorithm)
+		require.Equal(t, binary.BigEndian.AppendUint32(nil, crc32.Checksum(all, table)), sum.Value)
+	}
 }
 
 func TestSeek(t *testing.T) {

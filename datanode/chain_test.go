@@ -14,6 +14,7 @@ import (
 	"redoubt/blockstore"
 	"redoubt/dfs"
 	"redoubt/internal/slownet"
+	"redoubt/raid"
 	"redoubt/vfs/slowfs"
 	"redoubt/wire/control"
 	"redoubt/wire/datatransfer"
@@ -36,6 +37,22 @@ func TestChain(t *testing.T) {
 	require.EqualValues(t, 3, links, "of members 0, 2 and 3; 4 is read by 3")
 	require.EqualValues(t, 800_160, value(p.groups.metrics.degradedBytes), "from the start of the chunk")
 	require.EqualValues(t, 1, value(p.groups.metrics.degraded))
+}
+
+// The longest chain: a group of the most members, all on nodes of their own.
+func TestLongestChain(t *testing.T) {
+	lengths := make([]int, raid.MaxData)
+	for i := range lengths {
+		lengths[i] = 300_000 + 1000*i
+	}
+	g := degradedGroup(t, 7, nil, lengths...)
+	requireBlock(t, g.p(), g.blocks[7], g.data[7])
+	require.Empty(t, g.order(g.p(), g.rebuild(7)).Err)
+	requireBlock(t, g.p(), g.blocks[7], g.data[7])
+	for i, n := range g.nodes {
+		require.Zero(t, value(n.groups.metrics.broken))
+		require.LessOrEqual(t, value(n.groups.metrics.remoteBytes), 2*307_000.0, "node %d", i)
+	}
 }
 
 // A chain whose parts are missing, damaged or down is given up where it breaks: the
