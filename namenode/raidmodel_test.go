@@ -3,6 +3,7 @@ package namenode
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -29,15 +30,19 @@ type history struct {
 	log   []string
 }
 
-// TestRaidHistories: random histories under RAID5 with one node down at a time, orders and
-// answers lost, and restarts of the name node. At every step every file can be read whole; while
+// TestRaidHistories: random histories under RAID5 with one node down or one replica spoilt at
+// a time, orders and answers lost, and restarts of the name node. At every step every file can be read whole; while
 // all nodes are up and nothing is amiss any one could be lost; in the end everything is in
 // groups, and nothing is left over.
 func TestRaidHistories(t *testing.T) {
 	seeds := []uint64{*raidSeed}
 	if *raidSeed == 0 {
 		seeds = seeds[:0]
-		for i := range *raidSeeds {
+		n := *raidSeeds
+		if testing.Short() {
+			n = min(n, 2)
+		}
+		for i := range n {
 			seeds = append(seeds, uint64(i+1))
 		}
 	}
@@ -155,7 +160,7 @@ func (h *history) pick() string {
 }
 
 func (h *history) act() {
-	actions := []func(){h.write, h.write, h.write, h.write, h.remove, h.grow, h.truncate, h.overwrite, h.policy, h.kill1, h.kill1, h.restart}
+	actions := []func(){h.write, h.write, h.write, h.write, h.remove, h.grow, h.truncate, h.overwrite, h.policy, h.kill1, h.kill1, h.restart, h.spoil, h.spoil, h.safeMode}
 	actions[h.rnd.IntN(len(actions))]()
 }
 
@@ -273,6 +278,40 @@ func (h *history) kill1() {
 		h.step()
 		h.look()
 	}
+}
+
+// spoil turns a byte of a replica that has been whole, and has its datanode find that.
+func (h *history) spoil() {
+	h.wholeAgain()
+	d := h.nodes[h.rnd.IntN(len(h.nodes))]
+	ids := slices.Sorted(maps.Keys(h.disks[d.id.UUID]))
+	if len(ids) == 0 {
+		return
+	}
+	k := h.disks[d.id.UUID][ids[h.rnd.IntN(len(ids))]]
+	if len(k.data) == 0 {
+		return
+	}
+	h.note("spoil %d on %s", k.block.ID, d.id.UUID)
+	k.data[h.rnd.IntN(len(k.data))] ^= 1
+	h.look() // before anybody knows
+	require.NoError(h.t, h.BadBlocks(ctx, &control.BadBlocksRequest{Reporter: d.id.UUID,
+		Blocks: []dfs.BadBlock{{Block: k.block, Nodes: []dfs.DatanodeID{d.id}, Storages: []string{d.disk.UUID}}}}))
+	h.look()
+	h.until("the damage is repaired", func() bool {
+		h.look()
+		now, ok := h.disks[d.id.UUID][k.block.ID]
+		return !ok || h.good(now)
+	})
+}
+
+func (h *history) safeMode() {
+	h.note("safe mode")
+	_, err := h.SetSafeMode(ctx, by("root"), dfs.SafeModeEnter)
+	require.NoError(h.t, err)
+	h.raidRig.steps(h.rnd.IntN(20))
+	_, err = h.SetSafeMode(ctx, by("root"), dfs.SafeModeLeave)
+	require.NoError(h.t, err)
 }
 
 // wholeAgain waits until what a dead node had is elsewhere, and revives it.

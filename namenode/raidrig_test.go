@@ -119,6 +119,9 @@ func (r *raidRig) fill(p string, previous *dfs.Block, lengths ...int64) (blocks 
 	return blocks
 }
 
+// good reports whether a replica's checksums would hold.
+func (r *raidRig) good(k kept) bool { return bytes.Equal(k.data, r.truth[k.block.ID]) }
+
 // keep stores a replica and reports it.
 func (r *raidRig) keep(d *fakeNode, b dfs.Block, data []byte) {
 	r.disks[d.id.UUID][b.ID] = kept{b, slices.Clone(data)}
@@ -201,7 +204,7 @@ func (r *raidRig) carry(d *fakeNode, c control.Command) {
 	case control.CmdTransfer:
 		have, ok := disk[c.Block.ID]
 		for _, t := range c.Targets {
-			if to := r.node(t.Node.UUID); ok && !r.down[t.Node.UUID] {
+			if to := r.node(t.Node.UUID); ok && !r.down[t.Node.UUID] && r.good(have) {
 				r.keep(to, have.block, have.data)
 			}
 		}
@@ -223,8 +226,8 @@ func (r *raidRig) fold(d *fakeNode, c control.Command) *control.FoldDoneRequest 
 				from, ok = r.disks[t.Node.UUID][s.Block.ID]
 			}
 		}
-		if !ok || from.block != s.Block {
-			done.Err = fmt.Sprintf("no source %v", s.Block)
+		if !ok || from.block != s.Block || !r.good(from) {
+			done.Err = fmt.Sprintf("no good source %v", s.Block)
 			require.NoError(r.t, r.FoldDone(ctx, done))
 			return done
 		}
@@ -331,14 +334,14 @@ func (r *raidRig) readable(p string) {
 		require.NotEmpty(r.t, b.Locs, "%s of %s\n%s", b.Block, p, r.dump())
 		var first string
 		for _, loc := range b.Locs { // a client goes on to the next place by itself
-			if !r.down[loc.Node.UUID] {
+			have, ok := r.disks[loc.Node.UUID][b.ID]
+			if !r.down[loc.Node.UUID] && (!ok || r.good(have)) {
 				first = loc.Node.UUID
 				break
 			}
 		}
-		require.NotEmpty(r.t, first, "%s: only dead places", b.Block)
-		if have, ok := r.disks[first][b.ID]; ok {
-			require.True(r.t, bytes.Equal(r.truth[b.ID], have.data))
+		require.NotEmpty(r.t, first, "%s: only dead and bad places\n%s", b.Block, r.dump())
+		if _, ok := r.disks[first][b.ID]; ok {
 			continue
 		}
 		require.True(r.t, bytes.Equal(r.truth[b.ID], r.remade(first, b.Block)), "%s made by %s", b.Block, first)
@@ -358,6 +361,7 @@ func (r *raidRig) remade(uuid string, b dfs.Block) []byte {
 		for _, t := range s.Targets {
 			if !ok && !r.down[t.Node.UUID] {
 				from, ok = r.disks[t.Node.UUID][s.Block.ID]
+				ok = ok && r.good(from)
 			}
 		}
 		require.True(r.t, ok, "no place has the source %s", s.Block)
