@@ -65,7 +65,7 @@ func (m *Manager) dropReplica(id dfs.BlockID, r *record, sl *slot) {
 	s.blocks--
 	m.total--
 	m.cleaned(s)
-	if r.flags&flagGroup != 0 {
+	if r.flags&kindFlags != 0 {
 		m.countParity(r, s, -1)
 		m.stir(id)
 	}
