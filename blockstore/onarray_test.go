@@ -3,6 +3,7 @@ package blockstore
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"sync"
 	"syscall"
@@ -75,6 +76,15 @@ func TestCrashOnAnArray(t *testing.T) {
 							return vfs.ErrPowerOff // whatever the array made of it
 						}
 						return err
+					},
+					Recover: func(f vfs.FS) error {
+						if flag.Lookup("crashtest.nested").Value.String() == "1" {
+							return nil // they take long, and package array has its own
+						}
+						if err := lose(f); err != nil {
+							return err
+						}
+						return o.recover(f)
 					},
 					Check: func(f vfs.FS) error {
 						if err := lose(f); err != nil {
@@ -170,4 +180,37 @@ func TestMemberFailsUnderTheStore(t *testing.T) {
 	got, err := readAll(s, block(3, 6), 0, 5000)
 	require.NoError(t, err)
 	require.Equal(t, string(source[:5000]), string(got))
+}
+
+// Two members lost: what can be read is right, the volume fails as soon as the store
+// notices, and all its replicas are gone from it.
+func TestTwoMembersLostUnderTheStore(t *testing.T) {
+	x := faultfs.New(vfs.NewMem())
+	a, err := array.Open(members(x))
+	require.NoError(t, err)
+	defer a.Close()
+	c := config(a, "/v")
+	failed := make(chan VolumeState, 1)
+	c.OnVolumeFailed = func(v VolumeState) { failed <- v }
+	s := open(t, c)
+	for id := uint64(1); id < 9; id++ {
+		write(t, s, id, 5, source[:id*1500])
+	}
+	x.SetHook(faultfs.FailOn(syscall.EIO, func(op faultfs.Op) bool { return !faultfs.Under("/m2")(op) }))
+	for id := uint64(1); id < 9; id++ {
+		if got, err := readAll(s, block(id, 5), 0, int64(id*1500)); err == nil {
+			require.Equal(t, string(source[:id*1500]), string(got))
+		}
+	}
+	_, err = s.Create(CreateOptions{Block: block(20, 1)})
+	if err == nil {
+		err = s.Usable()
+	}
+	require.Error(t, err)
+	v := <-failed
+	require.ErrorIs(t, v.Err, array.ErrLost)
+	for id := uint64(1); id < 9; id++ {
+		_, ok := s.Get(dfs.BlockID(id))
+		require.False(t, ok)
+	}
 }

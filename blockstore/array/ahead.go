@@ -7,6 +7,8 @@ const (
 	aheadAfter = 128 << 10
 	// aheadGroups is how many groups are on their way besides the one being read.
 	aheadGroups = 3
+	// aheadTotal is how many groups all readers together may have fetched ahead.
+	aheadTotal = 128
 )
 
 // readAhead fetches the next groups of a file that is read in sequence, so that all
@@ -52,6 +54,9 @@ func (r *readAhead) read(h *handle, p []byte, off, size int64) (done int, ok boo
 	}
 	for done < len(p) {
 		x := r.fetch(h, off, end, size)
+		if x == nil {
+			return 0, false
+		}
 		<-x.done
 		in := off - x.g.first*a.geo.StripeBytes()
 		row, at := int(in/a.geo.StripeBytes()), in%a.geo.StripeBytes()
@@ -66,7 +71,7 @@ func (r *readAhead) read(h *handle, p []byte, off, size int64) (done int, ok boo
 }
 
 // fetch gives the group at off, and sees to it that the ones behind it, up to end, are
-// on their way.
+// on their way; nil if there is no memory for it.
 func (r *readAhead) fetch(h *handle, off, end, size int64) *fetched {
 	a, w := h.a, h.w
 	sb := a.geo.StripeBytes()
@@ -74,8 +79,7 @@ func (r *readAhead) fetch(h *handle, off, end, size int64) *fetched {
 	kept := r.parts[:0]
 	for _, x := range r.parts {
 		if x.version != w.version || x.g.first != first+int64(len(kept))*int64(a.rows) {
-			<-x.done
-			a.freeGroup(x.g)
+			a.dropFetched(x)
 			continue
 		}
 		kept = append(kept, x)
@@ -89,6 +93,10 @@ func (r *readAhead) fetch(h *handle, off, end, size int64) *fetched {
 		if int(i) < len(r.parts) {
 			continue // it is on its way
 		}
+		if a.ahead.Add(1) > aheadTotal {
+			a.ahead.Add(-1)
+			break // others have taken what there is
+		}
 		x := &fetched{g: a.newGroup(start), version: w.version, done: make(chan struct{})}
 		v := view{over: w.over, size: size, off: start * sb, end: min(size, (start+int64(a.rows))*sb),
 			through: true, before: r.last, mine: newTurns(a)}
@@ -99,13 +107,21 @@ func (r *readAhead) fetch(h *handle, off, end, size int64) *fetched {
 		}()
 		r.parts = append(r.parts, x)
 	}
+	if len(r.parts) == 0 {
+		return nil
+	}
 	return r.parts[0]
+}
+
+func (a *Array) dropFetched(x *fetched) {
+	<-x.done
+	a.freeGroup(x.g)
+	a.ahead.Add(-1)
 }
 
 func (r *readAhead) dropAll(a *Array) {
 	for _, x := range r.parts {
-		<-x.done
-		a.freeGroup(x.g)
+		a.dropFetched(x)
 	}
 	r.parts = r.parts[:0]
 }

@@ -32,6 +32,8 @@ type Array struct {
 	stamp     atomic.Uint64             // of the last stripe written, see unitHeader
 	repaired  atomic.Int64
 	damaged   atomic.Int64
+	ahead     atomic.Int64  // groups that readers have fetched ahead
+	flying    chan struct{} // one for each group on its way to the members
 
 	change sync.Mutex // held by who writes logs and superblocks; guards journal
 	journal

@@ -195,6 +195,7 @@ type scenario struct {
 	lose    []int
 	setup   func(p *player, a *Array, f vfs.FS) error
 	wrap    func(f vfs.FS) vfs.FS
+	spare   bool
 	run     func(p *player, a *Array) error
 	each    bool
 	short   bool  // runs in short tests too
@@ -205,6 +206,9 @@ type scenario struct {
 func (c scenario) config(f vfs.FS) Config {
 	cfg := dirs(f, c.n)
 	cfg.Unit = 512
+	if c.spare {
+		cfg.Spares = []Member{{Dir: "/spare"}}
+	}
 	return cfg
 }
 
@@ -421,11 +425,16 @@ func TestCrashDegraded(t *testing.T) {
 // A member fails on the way, at a different moment each time. What it missed must not
 // come back when it does.
 func TestCrashMemberFails(t *testing.T) {
+	scenario{n: 3, lose: []int{1}, second: []int{0, 2}, damaged: true, setup: before, run: all, wrap: failing(3)}.crash(t)
+}
+
+// failing makes /m1 fail, each time some operations later.
+func failing(step int) func(f vfs.FS) vfs.FS {
 	k := 0
-	scenario{n: 3, lose: []int{1}, second: []int{0, 2}, damaged: true, setup: before, run: all, wrap: func(f vfs.FS) vfs.FS {
+	return func(f vfs.FS) vfs.FS {
 		x := faultfs.New(f)
-		k += 3
-		after := x.Ops() + 40 + k%150
+		k += step
+		after := 40 + k%150
 		x.SetHook(func(op faultfs.Op) faultfs.Fault {
 			if op.Index > after && faultfs.Under("/m1")(op) {
 				return faultfs.Fault{Err: syscall.EIO}
@@ -433,7 +442,19 @@ func TestCrashMemberFails(t *testing.T) {
 			return faultfs.Fault{}
 		})
 		return x
-	}}.crash(t)
+	}
+}
+
+// The same, and a spare stands in and is filled while the files change.
+func TestCrashSpareStandsIn(t *testing.T) {
+	scenario{n: 3, lose: []int{1}, second: []int{0, 2}, spare: true, each: true, damaged: true, setup: before,
+		run: func(p *player, a *Array) error {
+			if err := all(p, a); err != nil {
+				return err
+			}
+			p.phase = "rebuild"
+			return a.WaitRebuild(context.Background())
+		}, wrap: failing(7)}.crash(t)
 }
 
 // A member is replaced, and files change while the new one is filled.

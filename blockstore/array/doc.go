@@ -9,6 +9,7 @@
 // on all members, one record in the log makes it the file's, whole or not at all.
 // docs/formats/array.md has the layout, the invariants and the rules of recovery.
 //
-// Locks: Array.change, then node.io, then node.mu, then Array.mu, then members.mu.
-// Disk I/O is done under change and io, and by readers under a read lock of node.mu.
+// Locks, in this order: work.io, one for each open file; Array.change; work.mu;
+// Array.mu; work.fmu; member.mu; Array.eventMu. Disk I/O is done under io, under change
+// (logs and superblocks), and by readers under a read lock of work.mu.
 package array

@@ -28,7 +28,7 @@ func Open(c Config) (*Array, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	a := &Array{cfg: c, journal: journal{checkpointAfter: defaultCheckpoint},
+	a := &Array{cfg: c, flying: make(chan struct{}, allFlights), journal: journal{checkpointAfter: defaultCheckpoint},
 		names: names{tree: newTree(), unsynced: map[*node]bool{}, locks: map[string]bool{}}}
 	a.rebuild.init(a)
 	err := a.open()

@@ -20,6 +20,8 @@ const (
 	// hintFrom is from how many bytes on a write begins to go to the disk at once, so that
 	// a sync finds less to do.
 	hintFrom = 64 << 10
+	// allFlights is how many groups of all files may be.
+	allFlights = 64
 	// maxGroups is how many groups a file may hold before some are written out.
 	maxGroups = 8
 )
@@ -212,6 +214,7 @@ func (a *Array) flushGroup(n *node, w *work, g *group, partial bool) error {
 		return nil
 	}
 	w.window <- struct{}{}
+	a.flying <- struct{}{}
 	flight := make(chan struct{})
 	w.mu.Lock()
 	w.over = over
@@ -230,6 +233,7 @@ func (a *Array) flushGroup(n *node, w *work, g *group, partial bool) error {
 		})
 		mine.end()
 		a.landed(w, g, &rows, err)
+		<-a.flying
 		<-w.window
 		close(flight)
 	}()
