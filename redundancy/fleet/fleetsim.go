@@ -58,12 +58,11 @@ type fleetSim struct {
 	place   []place   // by number; node n has those from n*perNode on
 	groups  [][]int32 // places of each group
 	on      [][]int32 // groups of each place
-	stamp   []int32   // the event at which a group was last looked at
+	missing []int8    // units lost of each group
 
 	now     float64
 	repairs repairQueue
 
-	event      int32
 	failures   int
 	events     [kinds]float64
 	groupsLost float64
@@ -71,9 +70,8 @@ type fleetSim struct {
 
 type place struct {
 	lost   bool
-	broken int  // disks missing in the array
-	epoch  int  // of the last repair begun: an older one counts no more
-	fresh  bool // lost in the event at hand
+	broken int // disks missing in the array
+	epoch  int // of the last repair begun: an older one counts no more
 }
 
 type repair struct {
@@ -109,7 +107,7 @@ func newFleetSim(p Params, g Group, pl Placement, seed uint64) *fleetSim {
 	}
 	f.on = make([][]int32, len(f.place))
 	f.groups = make([][]int32, int(pl.Groups))
-	f.stamp = make([]int32, len(f.groups))
+	f.missing = make([]int8, len(f.groups))
 	backing := make([]int32, len(f.groups)*g.Units)
 	racks := make([]int, p.Racks)
 	for i := range racks {
@@ -273,34 +271,19 @@ func (f *fleetSim) strike(nodes []int, cause string, kind Kind) {
 
 // lostPlaces loses places at the same moment and counts the groups that go over the edge.
 func (f *fleetSim) lostPlaces(mean float64, kind Kind, places ...int32) {
-	for _, at := range places {
-		f.place[at] = place{lost: true, fresh: true, epoch: f.place[at].epoch}
-	}
-	f.event++
 	var gone float64
+	edge := int8(len(f.g.Survive) + 1)
 	for _, at := range places {
+		f.place[at] = place{lost: true, epoch: f.place[at].epoch}
 		for _, i := range f.on[at] {
-			if f.stamp[i] == f.event {
-				continue
-			}
-			f.stamp[i] = f.event
-			before, after := 0, 0
-			for _, other := range f.groups[i] {
-				if q := &f.place[other]; q.lost {
-					after++
-					before += int(b2f(!q.fresh))
-				}
-			}
-			if most := len(f.g.Survive); after > most && before <= most {
+			f.missing[i]++
+			if f.missing[i] == edge { // once for each group, however many of its units are in places
 				gone++
 			}
 		}
 	}
 	if gone > 0 {
 		f.lose(kind, gone)
-	}
-	for _, at := range places {
-		f.place[at].fresh = false
 	}
 	f.begin(mean, false, places...)
 }
@@ -321,6 +304,9 @@ func (f *fleetSim) finish(r repair) {
 		case p.lost:
 			f.critical(at)
 			p.lost = false
+			for _, i := range f.on[at] {
+				f.missing[i]--
+			}
 		}
 	}
 }
@@ -332,17 +318,16 @@ func (f *fleetSim) critical(at int32) {
 	}
 	var bad float64
 	for _, i := range f.on[at] {
-		lost, degraded := 0, 0
-		for _, other := range f.groups[i] {
-			lost += int(b2f(f.place[other].lost))
-			degraded += int(b2f(f.place[other].broken > 0))
-		}
-		if lost != len(f.g.Survive) {
+		if int(f.missing[i]) != len(f.g.Survive) {
 			continue
 		}
 		chance := f.g.Unreadable
 		if f.g.Inner != nil {
-			chance *= float64(degraded) / float64(f.g.Units-lost)
+			degraded := 0
+			for _, other := range f.groups[i] {
+				degraded += int(b2f(f.place[other].broken > 0))
+			}
+			chance *= float64(degraded) / float64(f.g.Units-int(f.missing[i]))
 		}
 		if f.rng.Float64() < chance {
 			bad++
