@@ -5,9 +5,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"redoubt/blockmanager"
 	"redoubt/dfs"
 	"redoubt/vfs"
 	"redoubt/wire/control"
@@ -158,5 +160,43 @@ func BenchmarkCheckTree(b *testing.B) {
 			seen++
 			return nil
 		}))
+	}
+}
+
+// BenchmarkGroups: from candidates to logged groups of four, per group, with datanodes that
+// fold at once.
+func BenchmarkGroups(b *testing.B) {
+	r := newRig(b, 8, func(c *Config) {
+		c.Topology = func(d dfs.DatanodeID) string { return "/rack-" + d.UUID }
+		c.Blocks.Parity = blockmanager.Folding{Idle: time.Hour, Streams: 1 << 10}
+	})
+	r.mkdir("root", "/r", 0o777)
+	if err := r.SetStoragePolicy(ctx, by("root"), "/r", "RAID5"); err != nil {
+		b.Fatal(err)
+	}
+	for i := range 2 * b.N {
+		r.write(fmt.Sprintf("/r/f%d", i), 0, 0)
+	}
+	b.ResetTimer()
+	for r.Counts().Groups < int64(b.N)-8 {
+		for _, d := range r.nodes {
+			d.beat()
+			orders := d.orders
+			d.orders = nil
+			for _, c := range orders {
+				if c.Kind != control.CmdFold {
+					continue
+				}
+				done := &control.FoldDoneRequest{UUID: d.id.UUID, PoolID: r.Info().PoolID, Block: c.Block, Storage: d.disk.UUID}
+				done.Block.Length = 0
+				for _, s := range c.Sources {
+					done.Members = append(done.Members, dfs.ParityMember{Block: s.Block, Checksum: dfs.ChecksumCRC32C, BytesPer: 512})
+				}
+				d.event(control.EventReceived, done.Block)
+				if err := r.FoldDone(ctx, done); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
 	}
 }
