@@ -353,12 +353,14 @@ func (m *Manager) unwait(id dfs.BlockID) {
 	m.tidyID(id)
 }
 
-// share is how many of n blocks of a group a rack has when they are spread evenly.
+// share is how many of n blocks of a group may be on one rack: one where there are racks
+// enough. With fewer, a group does not survive the loss of a rack however it is spread, and
+// what counts is that the two replicas of a block that is not folded yet are on two.
 func (m *Manager) share(n int) int {
-	if m.liveRacks < 2 {
+	if m.liveRacks < n {
 		return n
 	}
-	return (n + m.liveRacks - 1) / m.liveRacks
+	return 1
 }
 
 // turn gives blocks that wait on a node in vain to the nodes that keep them, where the two

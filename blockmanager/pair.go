@@ -39,6 +39,7 @@ func (p *placing) pair(k int) bool {
 func (p *placing) hosts(k int, strict bool) []*node {
 	m := p.m
 	var list []*node
+	var fill []int
 	start := 0
 	if len(m.hosts) > pairTries {
 		start = p.m.rng.IntN(len(m.hosts))
@@ -46,11 +47,17 @@ func (p *placing) hosts(k int, strict bool) []*node {
 	for i := range min(len(m.hosts), pairTries) {
 		n := m.hosts[(start+i)%len(m.hosts)]
 		q := n.host.of(k)
-		if n.inService() && q != nil && (q.total > 0 || len(n.host.short) > 0) && !(strict && q.flight > 1) {
-			list = append(list, n)
+		if !n.inService() || q == nil || strict && q.flight > 1 {
+			continue
+		}
+		if x := m.filled(n, k); x > 0 {
+			i := 0
+			for i < len(list) && fill[i] >= x {
+				i++
+			}
+			list, fill = slices.Insert(list, i, n), slices.Insert(fill, i, x)
 		}
 	}
-	slices.SortStableFunc(list, func(a, b *node) int { return m.filled(b, k) - m.filled(a, k) })
 	from := len(list)
 	start = 0
 	if len(m.live) > pairTries {
