@@ -92,9 +92,6 @@ func (s *session) untidy() string {
 	err = s.c.NameNode().CheckTree(s.ctx, &dfs.Caller{User: User}, "/", func(f *dfs.FileHealth) error {
 		for _, b := range f.Blocks {
 			known[b.ID] = true
-			if s.fate.victim == "all" && !b.Complete {
-				continue // flushed only, and gone with all machines' power: its file stays open, as in HDFS
-			}
 			if n := len(disks[b.ID]); n != b.Expected {
 				state = append(state, fmt.Sprintf("%s, %v: on %v, %d expected", f.Path, b.Block, disks.on(b.ID), b.Expected))
 			}
