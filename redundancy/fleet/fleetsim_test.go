@@ -88,7 +88,7 @@ func TestFleetSimulationAgreesWithEvents(t *testing.T) {
 			require.NoError(t, err)
 			t.Logf("%.3g device-years, %d failures: %v events, %.4g a year +- %.2g; expected %.4g %v", got.DeviceYears, got.Failures, got.Events,
 				got.Rate*HoursPerYear, got.Error*HoursPerYear, HoursPerYear/want.MTTDL, want.Events)
-			require.InDelta(t, 1/want.MTTDL, got.Rate, 1.5*got.Error+0.04/want.MTTDL)
+			require.InDelta(t, 1/want.MTTDL, got.Rate, 1.5*got.Error+0.02/want.MTTDL)
 			groups := got.Groups / pl.Groups / got.Years
 			bytes := (Exact(g).Rate[0] + Exact(g).Rate[1] + Exact(g).Rate[2] + Exact(g).Rate[3]) * HoursPerYear
 			t.Logf("of each group %.3g losses a year, expected %.3g", groups, bytes)
