@@ -3,6 +3,7 @@ package badinput
 import (
 	"bytes"
 	"context"
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -118,10 +119,12 @@ func newStage(t *testing.T) *stage {
 	s.nameDirs(t)
 	s.foreignVolume(t)
 	data := filepath.Join(s.dir, "cluster")
-	uri, kill := s.serve(t, `ready in .*: (hdfs://127.0.0.1:(\d+))`, "fs", "minicluster", "--dir", data, "--rpc-port", "0", "--http-port", "0", "--datanodes", "1")
+	uri, kill := s.serve(t, `ready in .*: (hdfs://127.0.0.1:(\d+)) http://(\S+)`, "fs", "minicluster", "--dir", data, "--rpc-port", "0", "--http-port", "0", "--datanodes", "1")
 	t.Cleanup(kill)
 	s.set("NN", uri[1])
 	s.set("BUSY", uri[2])
+	s.set("WEB", "dfs.namenode.http-address="+uri[3])
+	s.arrays(t, "127.0.0.1:"+uri[2])
 	s.set("LIVE", filepath.Join(data, "name"))
 	s.set("VOLUME", filepath.Join(data, "data1"))
 	s.must(t, "fs -fs $NN -put /etc/hosts /f && fs -fs $NN -mkdir /d && fs -fs $NN -touchz /d/x")
@@ -152,11 +155,44 @@ func (s *stage) foreignVolume(t *testing.T) {
 	s.must(t, "namenode format --clusterid CID-foreign -D "+name)
 	addr, kill := s.serve(t, `msg=serving rpc=(\S+)`, "namenode", "run", "-D", name, "-D", "dfs.namenode.rpc-address=127.0.0.1:0", "-D", "dfs.namenode.http-address=127.0.0.1:0")
 	defer kill()
-	_, stop := s.serve(t, `msg=registered`, "datanode", "run", "--name-node", addr[1], "-D", "dfs.datanode.data.dir="+volume,
-		"-D", "dfs.datanode.address=127.0.0.1:0", "-D", "dfs.datanode.ipc.address=127.0.0.1:0", "-D", "dfs.datanode.http.address=127.0.0.1:0")
+	_, stop := s.datanode(t, `msg=registered`, addr[1], volume)
 	stop()
 	s.set("FOREIGN", volume)
 }
+
+// arrays makes two arrays of a cluster that has no datanode any more, and one that serves.
+func (s *stage) arrays(t *testing.T, nameNode string) {
+	own, kill := s.serve(t, `ready in .*: hdfs://(\S+)`, "fs", "minicluster", "--dir", filepath.Join(s.dir, "lonely"), "--rpc-port", "0", "--http-port", "-1", "--datanodes", "0")
+	t.Cleanup(kill)
+	// An array knows where its members were: they have to be made where they will be used.
+	for _, name := range []string{"w/a", "w/b"} {
+		_, stop := s.datanode(t, `msg=registered`, own[1], s.array(name))
+		stop()
+	}
+	s.must(t, "mv w/* base")
+	node, kill := s.datanode(t, `transfer=(\S+)`, nameNode, s.array("array/m"))
+	t.Cleanup(kill)
+	for _, place := range []string{"1", "2", "3"} {
+		s.set("M"+place, filepath.Join(s.dir, "array", "m"+place))
+		s.set("A"+place, filepath.Join(s.dir, "w", "a"+place))
+		s.set("B"+place, filepath.Join(s.dir, "w", "b"+place))
+	}
+	s.set("NODE", node[1])
+	s.set("RUN", "datanode run --name-node "+own[1]+" -D dfs.datanode.address=127.0.0.1:0 -D dfs.datanode.ipc.address=127.0.0.1:0 -D dfs.datanode.http.address=127.0.0.1:0")
+}
+
+// array names an array of three members by what their directories begin with.
+func (s *stage) array(name string) string {
+	name = filepath.Join(s.dir, name)
+	return "raid5:" + name + "1," + name + "2," + name + "3"
+}
+
+func (s *stage) datanode(t *testing.T, ready, nameNode, volume string) (match []string, kill func()) {
+	return s.serve(t, ready, "datanode", "run", "--name-node", nameNode, "--data-dir", volume,
+		"-D", "dfs.datanode.address=127.0.0.1:0", "-D", "dfs.datanode.ipc.address=127.0.0.1:0", "-D", "dfs.datanode.http.address=127.0.0.1:0")
+}
+
+var only = flag.String("only", "", "run only the lines whose command matches this expression")
 
 // TestPage runs every line of the page.
 func TestPage(t *testing.T) {
@@ -168,11 +204,18 @@ func TestPage(t *testing.T) {
 	s := newStage(t)
 	vars := regexp.MustCompile(`\$[A-Z]\w*`)
 	for i, l := range lines {
+		if !regexp.MustCompile(*only).MatchString(l.command) {
+			continue
+		}
 		w := filepath.Join(s.dir, "w")
 		s.must(t, "rm -rf w; cp -r base w")
 		env := append(s.env[:len(s.env):len(s.env)], "W="+w, "ONE=-D dfs.namenode.name.dir="+w+"/n1", "TWO=-D dfs.namenode.name.dir="+w+"/n1,"+w+"/n2")
 		run := &stage{dir: s.dir, env: env}
+		begun := time.Now()
 		out, code := run.sh(t, l.command)
+		if took := time.Since(begun); took > time.Second {
+			t.Logf("line %d took %s: %s", i+1, took.Round(time.Millisecond), l.command)
+		}
 		says := vars.ReplaceAllStringFunc(l.says, func(v string) string {
 			for _, e := range env {
 				if value, ok := strings.CutPrefix(e, v[1:]+"="); ok {

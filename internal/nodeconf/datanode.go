@@ -182,7 +182,7 @@ func volumes(conf *hadoopconf.Conf) (plain []blockstore.VolumeConfig, arrays []d
 func JoinVolumes(volumes []string) string {
 	var out []string
 	for _, v := range volumes {
-		if !strings.HasPrefix(v, "[") && !arrayPrefix.MatchString(v) {
+		if !strings.HasPrefix(v, "[") && !strings.HasPrefix(v, "spare=") && !arrayPrefix.MatchString(v) {
 			v = "[DISK]" + v
 		}
 		out = append(out, v)

@@ -67,10 +67,11 @@ func TestArrays(t *testing.T) {
 		plain           []string
 		members, spares [][]string
 	}{
-		"/a,raid5:/b,/c,/d":                                    {plain: []string{"/a"}, members: [][]string{{"/b", "/c", "/d"}}, spares: [][]string{nil}},
-		"[SSD]raid5:/b,/c,/d/,spare=/s,[DISK]/a":               {plain: []string{"/a"}, members: [][]string{{"/b", "/c", "/d"}}, spares: [][]string{{"/s"}}},
-		"raid5:/b,/c,/d,raid5:file:///e,/f,/g":                 {members: [][]string{{"/b", "/c", "/d"}, {"/e", "/f", "/g"}}, spares: [][]string{nil, nil}},
-		nodeconf.JoinVolumes([]string{"raid5:/b,/c,/d", "/a"}): {plain: []string{"/a"}, members: [][]string{{"/b", "/c", "/d"}}, spares: [][]string{nil}},
+		"/a,raid5:/b,/c,/d":                                          {plain: []string{"/a"}, members: [][]string{{"/b", "/c", "/d"}}, spares: [][]string{nil}},
+		"[SSD]raid5:/b,/c,/d/,spare=/s,[DISK]/a":                     {plain: []string{"/a"}, members: [][]string{{"/b", "/c", "/d"}}, spares: [][]string{{"/s"}}},
+		"raid5:/b,/c,/d,raid5:file:///e,/f,/g":                       {members: [][]string{{"/b", "/c", "/d"}, {"/e", "/f", "/g"}}, spares: [][]string{nil, nil}},
+		nodeconf.JoinVolumes([]string{"raid5:/b,/c,/d", "spare=/s"}): {members: [][]string{{"/b", "/c", "/d"}}, spares: [][]string{{"/s"}}},
+		nodeconf.JoinVolumes([]string{"raid5:/b,/c,/d", "/a"}):       {plain: []string{"/a"}, members: [][]string{{"/b", "/c", "/d"}}, spares: [][]string{nil}},
 	} {
 		cfg, err := nodeconf.DataNode(load(t, key+value), nil)
 		require.NoError(t, err, value)
