@@ -131,14 +131,18 @@ func (d *degraded) make(p []byte) error {
 	if _, err := d.x.next(p); err != nil {
 		return err
 	}
-	d.crc = crc32.Update(d.crc, castagnoli, p)
+	known := d.want.HasCRC && d.start == 0 && d.x.end == d.block.Length
+	if known {
+		d.crc = crc32.Update(d.crc, castagnoli, p)
+	}
 	if d.x.left() > 0 {
 		return nil
 	}
 	if err := d.x.finish(); err != nil {
 		return err
 	}
-	if d.want.HasCRC && d.start == 0 && d.x.end == d.block.Length && d.crc != d.want.CRC {
+	if known && d.crc != d.want.CRC {
+		d.dn.enqueue(d.dn.sessions[0], control.Command{Kind: checkSources, Block: d.block, Sources: d.x.sources})
 		return dfs.Errorf(dfs.Corrupt, "%v, made from its parity group, has the CRC %08x instead of %08x", d.block, d.crc, d.want.CRC)
 	}
 	return nil

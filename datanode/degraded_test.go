@@ -195,6 +195,23 @@ func TestDegradedReadOfDamage(t *testing.T) {
 	requireNoSlots(t, g.p())
 }
 
+// A source that agrees with its own checksums and is wrong all the same is found when the
+// block made from it is not what is recorded.
+func TestDegradedReadOfWrongSource(t *testing.T) {
+	g := degradedGroup(t, 0, nil, 300_000, 300_000, 300_000)
+	n := g.nodes[1]
+	g.remove(n, g.blocks[1])
+	wrong := append([]byte(nil), g.data[1]...)
+	wrong[77] ^= 1
+	g.write(dfs.Block{ID: g.blocks[1].ID, GenStamp: g.blocks[1].GenStamp}, wrong, datatransfer.DefaultChecksum, n)
+	got, err := tryRead(t, g.p(), g.blocks[0], 0, 300_000, false)
+	require.Error(t, err)
+	require.Less(t, len(got), 300_000)
+	g.nn.wait(t, "the wrong source is told", func() bool {
+		return len(g.nn.bad) == 1 && g.nn.bad[0].Block == g.blocks[1] && g.nn.bad[0].Nodes[0].UUID == n.ID().UUID
+	})
+}
+
 // A reader that goes away in the middle leaves nothing behind, and more readers than slots
 // are served one after the other.
 func TestDegradedReaders(t *testing.T) {

@@ -37,6 +37,7 @@ type exclusiveOptions struct {
 	client string
 	chain  bool // those of other datanodes may come along a chain, unless the range is short
 	strict bool // a chain that breaks is an error; else its sources are read each by itself
+	sums   bool // of sources that are read as a whole the CRC is wanted, and must be as recorded
 }
 
 // exclusiveOf begins to read. What is behind a source's end counts as zeroes. Pieces have
@@ -60,7 +61,9 @@ func (dn *DataNode) exclusiveOf(ctx context.Context, sources []control.Source, o
 
 func (x *exclusive) readEach(sources []control.Source) {
 	for _, src := range sources {
-		x.start(newFeed(x.dn, src, x.at, x.end, x.piece, x.opt.client))
+		f := newFeed(x.dn, src, x.at, x.end, x.piece, x.opt.client)
+		f.tally = x.opt.sums && f.whole()
+		x.start(f)
 	}
 }
 
@@ -132,7 +135,7 @@ func (x *exclusive) finish() error {
 // feedOf gives the feed that has read all of a source, nil if none has.
 func (x *exclusive) feedOf(src *control.Source) *feed {
 	for _, f := range x.feeds {
-		if f.chain == nil && f.src.Block == src.Block && f.whole() {
+		if f.chain == nil && f.src.Block == src.Block && f.tally {
 			return f
 		}
 	}

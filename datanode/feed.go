@@ -43,7 +43,8 @@ type feed struct {
 	piece    int   // bytes of all pieces but the last
 	pieces   chan []byte
 	free     chan []byte // buffers to fill; nil for one that has to be made
-	crc      uint32      // CRC32C of what was read, if that is all of the block
+	tally    bool        // crc is wanted
+	crc      uint32      // CRC32C of what was read
 	checksum datatransfer.Checksum
 	from     []int // the places that gave bytes
 	err      error // why it ended early; valid once pieces is closed
@@ -83,7 +84,7 @@ func (e *wrongSum) Error() string {
 func (f *feed) run(ctx context.Context) {
 	defer close(f.pieces)
 	f.err = f.read(ctx)
-	if f.err == nil && f.whole() && f.src.HasCRC && f.crc != f.src.CRC {
+	if f.err == nil && f.tally && f.src.HasCRC && f.crc != f.src.CRC {
 		wrong := &wrongSum{source: f.src.Block.ID, place: -1, got: f.crc, want: f.src.CRC}
 		if len(f.from) == 1 {
 			wrong.place = f.from[0]
@@ -160,7 +161,7 @@ func (f *feed) readFrom(ctx context.Context, place *control.Target) error {
 			s.close(false)
 			return err
 		}
-		if f.whole() && f.chain == nil {
+		if f.tally {
 			f.crc = s.update(f.crc, b)
 		}
 		f.at += int64(len(b))

@@ -113,7 +113,7 @@ func (dn *DataNode) foldOnce(ctx context.Context, cmd control.Command, chain boo
 	if err != nil {
 		return foldResult{}, err
 	}
-	x := dn.exclusiveOf(ctx, cmd.Sources, 0, b.Length, pieceFor(b.Length, int64(sum.BytesPer), foldPiece), exclusiveOptions{client: foldClient, chain: chain})
+	x := dn.exclusiveOf(ctx, cmd.Sources, 0, b.Length, pieceFor(b.Length, int64(sum.BytesPer), foldPiece), exclusiveOptions{client: foldClient, chain: chain, sums: true})
 	res, err := dn.foldInto(ctx, w, x, cmd.Sum, sum)
 	x.close()
 	if cerr := w.Close(); cerr != nil {

@@ -104,9 +104,12 @@ func (dn *DataNode) groupWorker() {
 		job := g.queue[0]
 		g.queue = g.queue[1:]
 		g.mu.Unlock()
-		if job.cmd.Kind == control.CmdFold {
+		switch job.cmd.Kind {
+		case control.CmdFold:
 			dn.fold(job.s, job.cmd)
-		} else {
+		case checkSources:
+			dn.checkAll(job.cmd.Sources)
+		default:
 			dn.scrubGroup(job.cmd)
 		}
 		g.mu.Lock()

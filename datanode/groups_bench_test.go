@@ -113,11 +113,14 @@ func BenchmarkDegradedRead(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			b.SetBytes(benchMember)
 			b.ReportAllocs()
+			used := -processorTime(b)
 			for b.Loop() {
 				if err := drain(c.n, c.block); err != nil {
 					b.Fatal(err)
 				}
 			}
+			used += processorTime(b)
+			b.ReportMetric(float64(b.N)*benchMember/1e6/used.Seconds(), "MB/core-s")
 		})
 	}
 }

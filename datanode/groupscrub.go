@@ -28,7 +28,7 @@ func (dn *DataNode) sumOf(ctx context.Context, src control.Source, at *control.T
 		}
 	}
 	src.Targets, src.HasCRC = []control.Target{*at}, false
-	x := dn.exclusiveOf(ctx, []control.Source{src}, 0, src.Block.Length, foldPiece, exclusiveOptions{client: foldClient})
+	x := dn.exclusiveOf(ctx, []control.Source{src}, 0, src.Block.Length, foldPiece, exclusiveOptions{client: foldClient, sums: true})
 	defer x.close()
 	buf := getPiece(foldPiece)
 	defer putPiece(buf)
@@ -132,6 +132,17 @@ func (dn *DataNode) scrubGroup(cmd control.Command) {
 	if len(sums) == len(all) && raid.ParityCRC(sums[1:]...) != sums[0] {
 		dn.groups.metrics.disagree.Inc()
 		dn.cfg.Log.Error("parity group does not add up", "block", cmd.Block.String(), "parity", sums[0], "members", sums[1:])
+	}
+}
+
+// checkSources is the kind of work that is left when a block that was made for a reader was not
+// what is recorded: one of its sources must be wrong. It never comes over the wire.
+const checkSources control.CommandKind = 255
+
+// checkAll finds out which sources are not as recorded, and tells.
+func (dn *DataNode) checkAll(sources []control.Source) {
+	for _, src := range sources {
+		dn.checkSource(dn.ctx, src)
 	}
 }
 

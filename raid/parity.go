@@ -114,16 +114,21 @@ func xor(dst []byte, parts [][]byte, n int) {
 			subtle.XORBytes(dst, dst, p[:n])
 		}
 	default:
-		shards := make([][]byte, 0, MaxData+2)
-		for _, p := range parts {
-			shards = append(shards, p[:n])
+		all := shardPool.Get().(*[MaxData + 2][]byte)
+		for i, p := range parts {
+			all[i] = p[:n]
 		}
+		all[len(parts)] = dst[:n]
 		// It can only fail for shards of different lengths, which these are not.
-		if err := encoders[len(parts)]().Encode(append(shards, dst[:n])); err != nil {
+		if err := encoders[len(parts)]().Encode(all[:len(parts)+1]); err != nil {
 			panic(err)
 		}
+		clear(all[:])
+		shardPool.Put(all)
 	}
 }
+
+var shardPool = sync.Pool{New: func() any { return new([MaxData + 2][]byte) }}
 
 // encoders fold 3 to MaxData+1 parts in one pass over memory, made at their first use.
 var encoders = func() (all [MaxData + 2]func() reedsolomon.Encoder) {
