@@ -351,6 +351,47 @@ func TestRebuildGoesOn(t *testing.T) {
 	}
 }
 
+// A spare stands in for a member that is missing at the start; one that is too small, or
+// holds something, is passed over.
+func TestSpareAtTheStart(t *testing.T) {
+	m := made(t, 3)
+	small := vfs.NewMem()
+	small.SetCapacity(500)
+	require.NoError(t, m.MkdirAll("/full/of"))
+	require.NoError(t, m.Rename("/m0", "/x"))
+	c, e := watched(dirs(m, 3))
+	c.Spares = []Member{{Dir: "/small", FS: small}, {Dir: "/full"}, {Dir: "/good"}}
+	a := mustOpen(t, c)
+	require.Equal(t, "/full", e.await(t, SpareRefused).Dir)
+	require.Equal(t, "/small", e.await(t, SpareRefused).Dir)
+	require.Equal(t, "/good", e.await(t, RebuildFinished).Dir)
+	require.False(t, a.Status().Degraded)
+	require.NoError(t, a.Close())
+	require.NoError(t, m.Rename("/m1", "/y"))
+	c.Spares = c.Spares[2:]
+	require.Equal(t, noise(1, 10_000), get(t, mustOpen(t, c), "/a"))
+}
+
+// A member that is being filled is replaced itself.
+func TestReplaceTheReplacement(t *testing.T) {
+	m := made(t, 3)
+	c, e := watched(dirs(m, 3))
+	c.RebuildRate = 1
+	a := mustOpen(t, c)
+	put(t, a, "/b", noise(2, 100_000))
+	require.NoError(t, a.Replace("/m2", "/new"))
+	e.await(t, RebuildStarted)
+	a.rebuild.rate.Store(0)
+	require.NoError(t, a.Replace("/new", "/newer"))
+	require.Equal(t, "/newer", e.await(t, RebuildFinished).Dir)
+	require.Equal(t, "/newer", a.Status().Members[2].Dir)
+	require.NoError(t, a.Close())
+	require.NoError(t, m.Rename("/m0", "/gone"))
+	a = mustOpen(t, c)
+	require.Equal(t, noise(1, 10_000), get(t, a, "/a"))
+	require.Equal(t, noise(2, 100_000), get(t, a, "/b"))
+}
+
 // flip changes a byte of a file of a member.
 func flip(t *testing.T, f vfs.FS, name string, off int64) {
 	t.Helper()

@@ -123,7 +123,7 @@ func checkSame(finds []*found, members int) error {
 func (a *Array) format(finds []*found) error {
 	var errs []error
 	for _, x := range finds {
-		if x.err != nil {
+		if x.err != nil && !x.spare {
 			errs = append(errs, fmt.Errorf("array: %s: %w", x.Dir, x.err))
 		}
 	}
@@ -139,7 +139,7 @@ func (a *Array) format(finds []*found) error {
 	var set []*member
 	for i, x := range finds {
 		if x.spare {
-			a.spares = append(a.spares, x)
+			a.takeAsSpare(x)
 			continue
 		}
 		m := &member{place: i, dir: x.Dir, fs: x.fs}
@@ -230,9 +230,7 @@ func (a *Array) seatMembers(best *super, finds []*found) error {
 		a.event(Event{Kind: MemberStale, Dir: x.Dir, Err: errors.New("another directory has its place")})
 	}
 	for _, x := range finds {
-		if x.spare && x.empty {
-			a.spares = append(a.spares, x)
-		}
+		a.takeAsSpare(x)
 	}
 	if err := a.lost(); err != nil {
 		if n := a.count(Active); n < len(set)-1 {
@@ -240,6 +238,16 @@ func (a *Array) seatMembers(best *super, finds []*found) error {
 		}
 	}
 	return nil
+}
+
+// takeAsSpare keeps an empty directory for later.
+func (a *Array) takeAsSpare(x *found) {
+	switch {
+	case x.spare && x.empty:
+		a.spares = append(a.spares, x)
+	case x.spare && x.err != nil:
+		a.event(Event{Kind: SpareRefused, Dir: x.Dir, Err: x.err})
+	}
 }
 
 // take makes a member of what was found for its place.

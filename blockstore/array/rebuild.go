@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,6 +21,7 @@ type rebuilder struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
+	rate   atomic.Int64 // bytes a second; 0 is no limit
 	wanted bool // a member that fails is replaced by a spare; guarded by Array.mu
 
 	mu   sync.Mutex
@@ -30,6 +32,7 @@ type rebuilder struct {
 
 func (b *rebuilder) init(a *Array) {
 	b.a = a
+	b.rate.Store(a.cfg.RebuildRate)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.idle = make(chan struct{})
 	close(b.idle)
@@ -145,9 +148,11 @@ func (b *rebuilder) start(m *member) {
 		b.a.event(Event{Kind: RebuildStarted, Dir: m.dir})
 		err := b.run(m)
 		b.mu.Lock()
-		b.last, b.at.Err = err, err
-		if err == nil {
-			b.at = Progress{}
+		if b.idle == idle { // else the next one has begun already
+			b.last, b.at.Err = err, err
+			if err == nil {
+				b.at = Progress{}
+			}
 		}
 		b.mu.Unlock()
 		if err == nil {
@@ -203,6 +208,9 @@ func (a *Array) finish(m *member) error {
 	if err := a.settle(); err != nil {
 		return err
 	}
+	if err := a.mayRebuild(m); err != nil {
+		return err
+	}
 	if !m.state.CompareAndSwap(uint32(Rebuilding), uint32(Active)) {
 		return m.cause()
 	}
@@ -249,14 +257,25 @@ func (a *Array) broken(w *work) bool {
 	return a.ready(w) != nil
 }
 
+// mayRebuild says why a rebuild has to end: too few others, or its place was given away.
+func (a *Array) mayRebuild(m *member) error {
+	if a.members()[m.place] != m {
+		return fmt.Errorf("array: another directory has taken the place of %s", m.dir)
+	}
+	if a.count(Active) < a.geo.Members()-1 {
+		return a.lost()
+	}
+	return nil
+}
+
 func (a *Array) rebuildStripes(b *rebuilder, m *member, n *node, w *work) error {
 	damaged := false
 	for stripe := int64(0); ; stripe += rebuildBatch * int64(a.rows) {
 		if err := b.ctx.Err(); err != nil {
 			return err
 		}
-		if a.count(Active) < a.geo.Members()-1 {
-			return a.lost()
+		if err := a.mayRebuild(m); err != nil {
+			return err
 		}
 		count, more, bad, err := a.rebuildRows(n, w, m, stripe)
 		if err != nil {
@@ -293,7 +312,7 @@ func (a *Array) settleFile(n *node, w *work) {
 
 // pace keeps to the rate that the configuration allows.
 func (b *rebuilder) pace(spent time.Duration, done int64) error {
-	rate := b.a.cfg.RebuildRate
+	rate := b.rate.Load()
 	if rate <= 0 {
 		return nil
 	}
