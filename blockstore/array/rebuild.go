@@ -22,7 +22,7 @@ type rebuilder struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	rate   atomic.Int64 // bytes a second; 0 is no limit
-	wanted bool // a member that fails is replaced by a spare; guarded by Array.mu
+	wanted bool         // a member that fails is replaced by a spare; guarded by Array.mu
 
 	mu   sync.Mutex
 	at   Progress
