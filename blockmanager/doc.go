@@ -20,4 +20,26 @@
 // A replica is live when it is finalized, has the block's generation stamp and length, is
 // not known to be damaged, not chosen for removal, and its node is alive and in service.
 // A block with fewer live replicas than expected stands in a repair queue by its danger.
+//
+// # Parity groups
+//
+// A block under a RAID5-k policy has two replicas until it is in a group, then one: the
+// group's parity stands for the other. At every instant any one node may die and all blocks
+// stay readable. That rests on five rules, which the code holds at the moment it acts and not
+// only when it plans:
+//
+//   - a group is logged only when each member has a live replica on a node of its own that is
+//     not the parity's, the parity is on a disk with the right sum, and every member that
+//     leaves has replicas enough without it (gate);
+//   - a replica of a group goes only when every block of the group has another one on a node
+//     of its own that was heard of lately (mayRemove), asked when the order is handed out;
+//   - a parity, like any block of a group, is never changed: a new one replaces it, and the
+//     old one goes after that is logged;
+//   - a member's bytes stay until a parity without them is logged;
+//   - what a plan has leave keeps its own replicas until the plan is logged or given up.
+//
+// docs/parity-groups.md tells the states of a block and why each transition is safe. Blocks
+// that wait for a group are in queues, eight bytes each, by the node that will fold them and
+// the one that keeps them; groups cost nothing here but while something is to be done about
+// them. All that is about one group is decided on a view of it, made when it is needed.
 package blockmanager

@@ -240,11 +240,13 @@ func (m *Manager) planFresh(now time.Time, max int) {
 		}
 		m.nextHost++
 		for _, q := range slices.Clone(h.host.queues) {
+			m.effort = 0
 			budget -= 1 + len(q.buckets)
 			m.tidyQueue(h, q)
 			for len(m.planned) < max && m.mayFold(now, h) && m.planAt(now, h, q, service) {
 				budget -= q.k
 			}
+			budget -= m.effort * groupEffort
 		}
 	}
 }

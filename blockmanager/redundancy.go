@@ -170,7 +170,9 @@ func (m *Manager) evaluate(id dfs.BlockID) {
 	if t.corrupt > 0 && (t.live >= want || t.live >= m.cfg.MinReplication && m.allStale(id)) && t.live > 0 {
 		m.dropCorrupt(id, r)
 	}
-	if level == levelNone && t.live > 1 && t.pending == 0 && parityOf(f.Policy) > 0 {
+	if parityOf(f.Policy) == 0 {
+		m.land(id, r)
+	} else if level == levelNone && t.live > 1 && t.pending == 0 {
 		m.candidate(id, r, f)
 	}
 }
