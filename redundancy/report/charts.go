@@ -51,13 +51,21 @@ func (r *Report) survivalChart() Chart {
 			case share == 0:
 				row = append(row, cell{"m-good", "\u2713 all there", tip + "every byte was there and right"})
 			default:
-				row = append(row, cell{"m-bad", fmt.Sprintf("\u2717 %.2g %% lost", 100*share), tip + size(float64(x.Survived.LostBytes)) + " could not be read"})
+				row = append(row, cell{"m-bad", "\u2717 " + brieflyLost(share), tip + size(float64(x.Survived.LostBytes)) + " could not be read"})
 			}
 		}
 		names, cells = append(names, s.Title), append(cells, row)
 	}
 	return matrix("survival", "What survives which fault", "A field for each scheme and fault: whether all bytes could still be read while the fault stood, or which share was lost.",
 		[]swatch{{class: "m-good", text: "every byte there and right"}, {class: "m-bad", text: "bytes lost"}}, columns, names, cells)
+}
+
+// brieflyLost fits into a field.
+func brieflyLost(share float64) string {
+	if share < 0.01 {
+		return "<1 % lost"
+	}
+	return fmt.Sprintf("%.2g %% lost", 100*share)
 }
 
 func (r *Report) spaceChart() Chart {
@@ -101,7 +109,7 @@ func (r *Report) speedChart() Chart {
 		}
 		if x := s.Fault(fault); x != nil {
 			g.bars = append(g.bars, loadBar(x.Read, "s-2", x.Title, true))
-			if x.Rebuilding.Measured {
+			if x.Rebuilding.Measured && x.Repair.Needed {
 				g.bars = append(g.bars, loadBar(x.Rebuilding, "s-3", "rebuilding", true))
 			}
 		}

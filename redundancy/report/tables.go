@@ -120,7 +120,7 @@ func (r *Report) survival() Table {
 }
 
 func (r *Report) speed() Table {
-	t := Table{Name: "speed", Title: "Reading healthy, degraded and while rebuilding", Note: "All clients together; the fault stands, and nothing was repaired yet, in the columns before the rebuild.",
+	t := Table{Name: "speed", Title: "Reading healthy, degraded and while rebuilding", Note: "All clients together. Lost: right after the fault, before the repair or as it begins. Writing is while what was lost is away: in an array before its repair, elsewhere after it.",
 		Head: []string{"scheme", "healthy", "disk lost", "rebuilding", "node lost", "rebuilding", "write, node lost"}}
 	for i := range r.Run.Schemes {
 		s := &r.Run.Schemes[i]
