@@ -58,14 +58,18 @@ func TestTheThreeAgree(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			require.NoError(t, g.Validate())
 			exact, closed := Exact(g), Closed(g)
-			sim := Simulate(g, SimConfig{Cycles: 40_000, Seed: 7})
+			cycles, near, nearKind := 40_000, 0.05, 0.10
+			if testing.Short() {
+				cycles, near, nearKind = 4000, 0.20, 0.35
+			}
+			sim := Simulate(g, SimConfig{Cycles: cycles, Seed: 7})
 			require.InEpsilon(t, exact.MTTDL, closed.MTTDL, 0.05, "closed form")
-			require.InEpsilon(t, exact.MTTDL, sim.MTTDL, 0.05, "simulation, +- %.1f %%", 100*sim.Error/sim.MTTDL)
+			require.InEpsilon(t, exact.MTTDL, sim.MTTDL, near, "simulation, +- %.1f %%", 100*sim.Error/sim.MTTDL)
 			require.Less(t, math.Abs(sim.MTTDL-exact.MTTDL), 2.5*sim.Error+1e-9*exact.MTTDL, "outside of its own confidence interval")
 			for k := range exact.Rate {
 				if share := exact.Rate[k] * exact.MTTDL; share > 0.05 {
 					require.InEpsilon(t, exact.Rate[k], closed.Rate[k], 0.06, "closed form of %v", Kind(k))
-					require.InEpsilon(t, exact.Rate[k], sim.Rate[k], 0.10, "simulation of %v", Kind(k))
+					require.InEpsilon(t, exact.Rate[k], sim.Rate[k], nearKind, "simulation of %v", Kind(k))
 				}
 			}
 		})

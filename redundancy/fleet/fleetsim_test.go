@@ -29,6 +29,9 @@ func yearsScale(t *testing.T) float64 {
 		require.NoError(t, err)
 		return f
 	}
+	if testing.Short() {
+		return 0.1
+	}
 	return 1
 }
 
