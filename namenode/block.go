@@ -52,6 +52,9 @@ func (n *NameNode) AddBlock(ctx context.Context, c *dfs.Caller, req *dfs.AddBloc
 	if !ok {
 		return nil, errAnswer("addBlock")
 	}
+	if req.Previous != nil {
+		n.committed.note(req.Previous.ID, r.now)
+	}
 	return n.allocated(r, added, targets), nil
 }
 
@@ -121,6 +124,7 @@ func (n *NameNode) allocated(r *request, added *namespace.AddedBlock, targets []
 		n.blocks.Allocated(r.now, added.Block, targets)
 		if added.Completed.ID != 0 {
 			n.blocks.Completed(r.now, added.Completed)
+			n.committed.forget(added.Completed.ID)
 		}
 	}
 	return &dfs.LocatedBlock{Block: added.Block, PoolID: n.cluster.PoolID, Offset: added.Offset, Locs: n.replicaLocs(targets)}

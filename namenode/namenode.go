@@ -47,6 +47,7 @@ type soft struct {
 	audit      *auditLog
 	hosts      atomic.Pointer[hostLists]
 	commits    commitTimes
+	committed  committed
 	bandwidth  bandwidth
 	satisfier  satisfier
 	scrub      scrubber
@@ -103,6 +104,8 @@ func Start(ctx context.Context, cfg Config) (*NameNode, error) {
 	n.ns.EachBlock(func(b namespace.BlockInfo) bool {
 		if b.State == namespace.BlockCompleted {
 			n.completeBlocks++
+		} else if b.State == namespace.BlockCommitted {
+			n.committed.note(b.ID, now)
 		}
 		return true
 	})

@@ -58,6 +58,7 @@ func (n *NameNode) passTime(ctx context.Context) {
 	}
 	n.makeGroups(ctx)
 	n.scrubGroups(n.clock())
+	n.completeCommitted(ctx, n.clock())
 	n.checkLeases(ctx, n.clock())
 }
 
