@@ -12,6 +12,7 @@ type hosting struct {
 	parities int // replicas of parities
 	queues   []*forming
 	short    []dfs.BlockID // groups with room whose parity was here when they were put in
+	members  int           // of the first of them, about
 	folds    int           // being made
 	kept     int           // blocks that wait on other nodes and have their other replica here
 	after    time.Time     // no new ones before

@@ -163,7 +163,10 @@ func (m *Manager) offer(v *view) {
 		return
 	}
 	p.r.flags |= flagShort
-	p.at.node.host.short = append(p.at.node.host.short, p.id)
+	h := &p.at.node.host
+	if h.short = append(h.short, p.id); len(h.short) == 1 {
+		h.members = v.n - 1
+	}
 	m.queue(p.at.node, v.group.Data)
 }
 
@@ -283,11 +286,17 @@ func (m *Manager) mayRemove(id dfs.BlockID, r *record, n *node) (ok, later bool)
 		return false, false
 	}
 	for j := range v.blocks[:v.n] {
-		if m.stale(v.blocks[j].at.node, m.now) {
+		if !m.trusted(v.blocks[j].at.node) {
 			return false, true
 		}
 	}
 	return true, false
+}
+
+// trusted reports whether a node may be what a removal relies on: it has been heard of lately,
+// and has registered so long ago that removals ordered before that are over and told.
+func (m *Manager) trusted(n *node) bool {
+	return !m.stale(n, m.now) && m.now.UnixMilli()-n.info.StartedUnixMilli >= 2*m.cfg.Liveness.Heartbeat.Milliseconds()
 }
 
 // fresh reports whether enough of a block's replicas stay that count on more than an old
@@ -301,7 +310,7 @@ func (m *Manager) fresh(r *record, f Facts) bool {
 		if s.gone || sl&(slotCorrupt|slotExcess) != 0 || !s.node.alive || m.doubled(all[:i], s.node) {
 			continue
 		}
-		if live++; !m.stale(s.node, m.now) {
+		if live++; m.trusted(s.node) {
 			fresh++
 		}
 	}

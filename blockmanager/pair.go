@@ -84,12 +84,11 @@ func (p *placing) hosts(k int, strict bool) []*node {
 
 // filled is how many blocks the group has that is being filled on a node.
 func (m *Manager) filled(n *node, k int) int {
-	q := n.host.of(k)
 	base := 0
-	if v := m.shortGroup(n, k); v != nil {
-		base = v.n - 1
+	if len(n.host.short) > 0 {
+		base = n.host.members
 	}
-	return (base + q.total) % k
+	return (base + n.host.of(k).total) % k
 }
 
 // shortGroup gives the first group on a node that has room, nil if there is none.

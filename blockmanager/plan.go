@@ -320,6 +320,7 @@ func (m *Manager) fillUp(h *node, q *forming, full int, idle bool) bool {
 			continue
 		}
 		h.host.short = append(h.host.short, parity)
+		h.host.members = living // of one of them at least
 		if v.group.Data != q.k || !v.whole() {
 			continue
 		}

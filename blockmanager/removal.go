@@ -195,7 +195,7 @@ func (m *Manager) withRemovals(list []Command, n *node) []Command {
 	}
 	c := Command{Kind: Invalidate, NewLength: -1}
 	m.effort = 0
-	for left := n.removals.len(); left > 0 && len(c.Blocks) < m.cfg.Repair.InvalidateLimit && m.effort < removalEffort; left-- {
+	for left := min(n.removals.len(), 4*m.cfg.Repair.InvalidateLimit); left > 0 && len(c.Blocks) < m.cfg.Repair.InvalidateLimit && m.effort < removalEffort; left-- {
 		r := n.removals.pop()
 		b, ok, later := m.stillToRemove(n, r)
 		if later {
