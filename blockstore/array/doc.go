@@ -10,6 +10,6 @@
 // docs/formats/array.md has the layout, the invariants and the rules of recovery.
 //
 // Locks, in this order: work.io, one for each open file; Array.change; work.mu;
-// Array.mu; work.fmu; member.mu; Array.eventMu. Disk I/O is done under io, under change
+// Array.mu; column.mu; work.fmu; member.mu; Array.eventMu. Disk I/O is done under io, under change
 // (logs and superblocks), and by readers under a read lock of work.mu.
 package array

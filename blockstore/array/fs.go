@@ -285,9 +285,10 @@ func (a *Array) release(n *node, w *work) error {
 }
 
 func (w *work) closeFiles() {
-	w.fmu.Lock()
-	defer w.fmu.Unlock()
 	for i := range w.columns {
-		w.columns[i].close()
+		c := &w.columns[i]
+		c.mu.Lock()
+		c.close()
+		c.mu.Unlock()
 	}
 }

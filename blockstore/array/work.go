@@ -44,19 +44,19 @@ type work struct {
 	// version counts the changes of contents.
 	version uint64
 
-	fmu     sync.Mutex
 	columns []column // by place
-	failed  error    // of a flight
+	fmu     sync.Mutex
+	failed  error // of a flight
 }
 
 // column is a file's units on one member.
 type column struct {
+	mu    sync.Mutex // held while a file is opened, too
 	m     *member
 	file  [2]vfs.File // at home, in slots; opened when first needed
 	write [2]bool
 	dirty [2]bool // written since the last sync
 	named bool    // a name was made that is not durable yet
-	slots bool    // the file of slots is there
 }
 
 func newWork(a *Array, n *node) *work {
@@ -65,12 +65,12 @@ func newWork(a *Array, n *node) *work {
 
 // open gives a member's file of units. For writing it is made if it is not there.
 func (w *work) open(n *node, m *member, slots int, write bool) (vfs.File, error) {
-	w.fmu.Lock()
-	defer w.fmu.Unlock()
 	c := &w.columns[m.place]
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.m != m {
 		c.close()
-		*c = column{m: m}
+		c.m, c.write, c.dirty, c.named = m, [2]bool{}, [2]bool{}, false
 	}
 	if c.file[slots] != nil && (!write || c.write[slots]) {
 		return c.file[slots], nil
@@ -141,9 +141,10 @@ func (w *work) writeAt(n *node, m *member, slots int, p []byte, off int64) error
 	if err != nil {
 		return err
 	}
-	w.fmu.Lock()
-	w.columns[m.place].dirty[slots] = true
-	w.fmu.Unlock()
+	c := &w.columns[m.place]
+	c.mu.Lock()
+	c.dirty[slots] = true
+	c.mu.Unlock()
 	_, err = f.WriteAt(p, off)
 	if err == nil && len(p) >= hintFrom {
 		_ = vfs.FlushHint(f, off, int64(len(p))) // only a hint
@@ -441,28 +442,29 @@ func moves(from, to map[int64]int64) (list []int64) {
 
 // syncColumn makes a member's units of a file durable, and their names.
 func (w *work) syncColumn(n *node, m *member) error {
-	w.fmu.Lock()
-	c := w.columns[m.place]
-	w.fmu.Unlock()
-	if c.m != m {
+	c := &w.columns[m.place]
+	c.mu.Lock()
+	same, files, dirty, named := c.m == m, c.file, c.dirty, c.named
+	c.mu.Unlock()
+	if !same {
 		return nil
 	}
-	for i, f := range c.file {
-		if f != nil && c.dirty[i] {
+	for i, f := range files {
+		if f != nil && dirty[i] {
 			if err := f.Sync(); err != nil {
 				return err
 			}
 		}
 	}
-	if c.named {
+	if named {
 		if err := m.fs.SyncDir(unitDir(m.dir, n.id)); err != nil {
 			return err
 		}
 	}
-	w.fmu.Lock()
-	defer w.fmu.Unlock()
-	if d := &w.columns[m.place]; d.m == m {
-		d.dirty, d.named = [2]bool{}, false
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.m == m {
+		c.dirty, c.named = [2]bool{}, false
 	}
 	return nil
 }
