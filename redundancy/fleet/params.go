@@ -134,27 +134,42 @@ func (p Params) Without() Params {
 func (p Params) Measured(run *result.Run) Params {
 	ideal := Hardware(p.Rates.DiskRate, p.Rates.LinkRate, p.Rates.Share, p.DisksPerNode, p.Parity)
 	r := ideal
-	reach := func(rate *float64, s result.Scheme, f result.Fault) {
-		sr := run.Scheme(s)
-		if sr == nil {
-			return
-		}
-		fr := sr.Fault(f)
-		if fr == nil || !fr.Repair.Complete || fr.Repair.Rate <= 0 || fr.Repair.Limit <= 0 {
-			return
-		}
-		share := fr.Repair.Rate / fr.Repair.Limit
-		if share > 1.25 { // most of it was done before the clock began: says nothing
-			return
-		}
-		*rate *= min(1, share)
-		r.Measured = true
+	type source struct {
+		scheme result.Scheme
+		fault  result.Fault
 	}
-	reach(&r.Spare, result.RAIDNode, result.Disk)
-	reach(&r.Copy, result.Three, result.Node)
-	reach(&r.Fold, result.RAIDCluster, result.Node)
+	// reach takes the first of several repairs that says something.
+	reach := func(rate *float64, from ...source) {
+		for _, x := range from {
+			if share := reached(run, x.scheme, x.fault); share > 0 {
+				*rate *= share
+				r.Measured = true
+				return
+			}
+		}
+	}
+	reach(&r.Spare, source{result.RAIDNode, result.Disk}, source{result.RAIDBoth, result.Disk})
+	reach(&r.Copy, source{result.Three, result.Node}, source{result.Two, result.Node}, source{result.Three, result.Disk})
+	reach(&r.Fold, source{result.RAIDCluster, result.Node}, source{result.RAIDBoth, result.Node}, source{result.RAIDCluster, result.Disk})
 	p.Rates = r
 	return p
+}
+
+// reached is the share of its limit that a repair has reached; 0 if the run does not say.
+func reached(run *result.Run, s result.Scheme, f result.Fault) float64 {
+	sr := run.Scheme(s)
+	if sr == nil {
+		return 0
+	}
+	fr := sr.Fault(f)
+	if fr == nil || !fr.Repair.Complete || fr.Repair.Rate <= 0 || fr.Repair.Limit <= 0 {
+		return 0
+	}
+	share := fr.Repair.Rate / fr.Repair.Limit
+	if share > 1.25 { // most of it was done before the clock began
+		return 0
+	}
+	return min(1, share)
 }
 
 // Placement says how the groups of a scheme lie on the fleet.

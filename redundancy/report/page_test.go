@@ -221,6 +221,10 @@ func TestMeasuredRates(t *testing.T) {
 	require.InEpsilon(t, 0.6*p.Rates.Copy, m.Rates.Copy, 1e-9)
 	require.InEpsilon(t, 0.6*p.Rates.Fold, m.Rates.Fold, 1e-9)
 	require.Equal(t, p.Rates, p.Measured(&result.Run{}).Rates, "nothing measured, nothing changed")
+	early := sample() // a repair that was over before it was measured: the next one counts
+	early.Scheme(result.Three).Fault(result.Node).Repair.Rate = 1e12
+	early.Scheme(result.Two).Fault(result.Node).Repair.Rate = 0.5e6
+	require.InEpsilon(t, 0.25*p.Rates.Copy, p.Measured(early).Rates.Copy, 1e-9)
 	wide := sample()
 	wide.Setup.Parity = 16
 	r, err := New(wide, p, fleet.Options{Cycles: 100})
