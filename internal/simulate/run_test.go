@@ -165,7 +165,9 @@ func (c *Cluster) cutOff(p *Party, cut bool) {
 
 // cutOffFor is what follows a cut, which is shorter or longer than it takes to count as dead.
 func (s *session) cutOffFor(p *Party) {
-	s.readAll("10.0.1.2", "right after "+p.Name+" was cut off")
+	if !s.double {
+		s.readAll("10.0.1.2", "right after "+p.Name+" was cut off")
+	}
 	s.sleep(time.Duration(s.fate.seed%7) * 8 * time.Second)
 	if !s.double {
 		s.readAll("10.0.1.5", "with "+p.Name+" cut off")
