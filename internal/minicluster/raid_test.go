@@ -25,7 +25,7 @@ func raidCluster(t *testing.T, dir string, nodes int) (*minicluster.Cluster, *cl
 	t.Helper()
 	c := start(t, minicluster.Config{Dir: dir, Datanodes: nodes, Racks: nodes, NameNode: func(cfg *namenode.Config) {
 		cfg.Files.Defaults.BlockSize = raidBlock
-		cfg.Blocks.Liveness = blockmanager.Liveness{Heartbeat: 200 * time.Millisecond, Recheck: 200 * time.Millisecond, Stale: time.Second}
+		cfg.Blocks.Liveness = blockmanager.Liveness{Heartbeat: 200 * time.Millisecond, Recheck: time.Second, Stale: 2 * time.Second}
 		cfg.Blocks.Repair.Interval = 200 * time.Millisecond
 		cfg.Blocks.Parity = blockmanager.Folding{Idle: 500 * time.Millisecond, Retry: 500 * time.Millisecond}
 	}})
