@@ -68,6 +68,7 @@ type names struct {
 	temp     uint64
 	closed   bool
 	spares   []*found
+	named    int // files that were looked up to be told of
 }
 
 var errClosed = errors.New("array: closed")

@@ -441,10 +441,17 @@ func (a *Array) hold(id uint64) (*node, *work) {
 	return n, n.work
 }
 
+// maxNamed is how many files are told of by name, each of which takes a walk through the
+// tree; the others by their id.
+const maxNamed = 1000
+
 // nameOf finds a name of a file, for messages.
 func (a *Array) nameOf(n *node) (name string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.named++; a.named > maxNamed {
+		return fmt.Sprintf("file %x", n.id)
+	}
 	a.tree.walk(a.tree.root, "", func(full string, e *dirent) {
 		if e.file == n && (name == "" || full < name) {
 			name = full
