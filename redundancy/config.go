@@ -25,8 +25,8 @@ type Config struct {
 	// Hedge is after how long without an answer a hedged read asks another replica; 0: six
 	// times as long as the emulated disk or link needs for a read, at least 20 ms.
 	Hedge time.Duration
-	// DeadAfter is how long a node may be silent before it counts as dead, 3 s. It bounds
-	// what is measured between a fault and its repair.
+	// DeadAfter is how long a node may be silent before it counts as dead; 0: 3 s, or as long
+	// as it takes to read all data before repair begins, by the rates.
 	DeadAfter time.Duration
 	// SettleLimit is how long to wait for repair to come to its end, 60 s.
 	SettleLimit time.Duration
@@ -71,11 +71,15 @@ func (c *Config) Validate() error {
 	need(s.BlockBytes >= 1<<16 && s.BlockBytes%dfs.BytesPerChecksum == 0, "a block of %d bytes: want at least 65536, in multiples of %d", s.BlockBytes, dfs.BytesPerChecksum)
 	need(s.FileBytes >= 1 && s.FileBytes <= s.DataBytes, "files of %d bytes: want 1 to all data, %d", s.FileBytes, s.DataBytes)
 	need(s.DataBytes <= 1<<40 && s.DataBytes/max(1, s.FileBytes) <= 100_000, "%d bytes of data in files of %d: want at most 100000 files and 1 TiB", s.DataBytes, s.FileBytes)
-	need(s.Parity == 0 || s.Parity >= 2 && s.Parity <= 16, "k is %d: RAID-5 wants 2 to 16", s.Parity)
+	need(s.Parity == 0 || s.Parity >= dfs.MinParityData && s.Parity <= dfs.MaxParityData, "k is %d: RAID-5 wants %d to %d", s.Parity, dfs.MinParityData, dfs.MaxParityData)
 	need(c.Hedge >= 0 && c.DeadAfter >= 0 && c.SettleLimit >= 0, "a time is negative")
-	for _, x := range c.Schemes {
+	schemes := c.Schemes
+	if len(schemes) == 0 {
+		schemes = result.Schemes()
+	}
+	for _, x := range schemes {
 		need(slices.Contains(result.Schemes(), x), "there is no scheme %q: want %v", x, result.Schemes())
-		n := nodesFor(x, max(s.Parity, 1))
+		n := nodesFor(x, orElse(s.Parity, dfs.DefaultParityData))
 		need(s.Datanodes >= n, "%s needs %d datanodes, there are %d", x, n, s.Datanodes)
 	}
 	for _, x := range c.Faults {
@@ -111,15 +115,16 @@ func (c *Config) applyDefaults() {
 		c.Faults = result.Faults()
 	}
 	s := &c.Setup
-	if s.Clients == 0 {
-		s.Clients = 2 * s.Datanodes
-	}
-	if s.Parity == 0 {
-		s.Parity = 4
-	}
+	s.Clients = orElse(s.Clients, 2*s.Datanodes)
+	s.Parity = orElse(s.Parity, dfs.DefaultParityData)
 	s.CPUs = runtime.GOMAXPROCS(0)
 	if c.DeadAfter == 0 {
+		// Reading everything must be over by then.
+		rate := min(s.LinkRate, s.DiskRate*float64(s.DisksPerNode)) * float64(s.Datanodes)
 		c.DeadAfter = 3 * time.Second
+		if rate > 0 {
+			c.DeadAfter = max(c.DeadAfter, 3*time.Second/2+seconds(float64(s.DataBytes)/(0.35*rate)))
+		}
 	}
 	if c.SettleLimit == 0 {
 		c.SettleLimit = time.Minute
@@ -132,6 +137,13 @@ func (c *Config) applyDefaults() {
 			}
 		}
 	}
+}
+
+func orElse(n, def int) int {
+	if n == 0 {
+		return def
+	}
+	return n
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"path"
-	"strings"
 
 	"redoubt/redundancy/result"
 	"redoubt/wire/control"
@@ -103,13 +101,12 @@ func (l *lab) spoil(m *machine, b *bay, n int) ([]spot, error) {
 	rng := rand.New(rand.NewPCG(l.cfg.Setup.Seed, 0xbad))
 	var all []spot
 	err := walk(l.cfg.FS, b.dir, func(name string, size int64) {
-		base := path.Base(name)
 		switch {
 		case arrays(l.scheme) && size >= 1<<16:
 			for range n {
 				all = append(all, spot{m: m, name: name, off: rng.Int64N(size)})
 			}
-		case strings.HasPrefix(base, "blk_") && !strings.HasSuffix(base, ".meta") && size > 0:
+		case isBlock(name) && size > 0:
 			all = append(all, spot{m: m, name: name, off: rng.Int64N(size)})
 		}
 	})

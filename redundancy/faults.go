@@ -303,11 +303,11 @@ func (l *lab) lostMember(ctx context.Context, m *machine, r *result.FaultResult)
 		return err
 	}
 	r.Repair.Detect = time.Since(begin).Seconds()
-	stood, had, err := l.replace(ctx, m, 0)
+	fresh, err := l.replace(ctx, m, 0)
 	if err != nil {
 		return err
 	}
-	if err := l.repairing(ctx, stood, had, false, r); err != nil {
+	if err := l.repairing(ctx, []*bay{fresh}, 0, false, r); err != nil {
 		return err
 	}
 	m.bays[1].disk.Pull()
@@ -315,10 +315,10 @@ func (l *lab) lostMember(ctx context.Context, m *machine, r *result.FaultResult)
 		return err
 	}
 	second := result.FaultResult{Title: r.Title}
-	if stood, had, err = l.replace(ctx, m, 1); err != nil {
+	if fresh, err = l.replace(ctx, m, 1); err != nil {
 		return err
 	}
-	err = l.repairing(ctx, stood, had, true, &second)
+	err = l.repairing(ctx, []*bay{fresh}, 0, true, &second)
 	r.Rebuilding = second.Rebuilding
 	return err
 }
@@ -331,18 +331,15 @@ func (l *lab) noticed(ctx context.Context, m *machine) error {
 }
 
 // replace puts a new disk into the place of one that was pulled, for an array to rebuild.
-func (l *lab) replace(ctx context.Context, m *machine, place int) (stood []*bay, had int64, err error) {
+func (l *lab) replace(ctx context.Context, m *machine, place int) (*bay, error) {
 	old := m.bays[place]
 	m.bays[place] = old.spare
-	if had, err = l.storedAll(l.nodes); err != nil {
-		return nil, 0, err
-	}
 	a := l.admin(m.index)
 	defer a.Close()
 	if _, err := a.ArrayReplace(ctx, &control.ArrayReplaceRequest{Old: old.dir, New: old.spare.dir}); err != nil {
-		return nil, 0, fmt.Errorf("redundancy: %w", err)
+		return nil, fmt.Errorf("redundancy: %w", err)
 	}
-	return bays(l.nodes), had, nil
+	return old.spare, nil
 }
 
 func (l *lab) restart(ctx context.Context, m *machine) error {

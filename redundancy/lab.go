@@ -150,7 +150,7 @@ func (l *lab) nameNode(c *namenode.Config) {
 	c.Blocks.Seed = s.Seed
 	c.Blocks.Liveness = blockmanager.Liveness{Heartbeat: beat, Recheck: (l.cfg.DeadAfter - 10*beat) / 2, Stale: l.cfg.DeadAfter}
 	c.Blocks.Repair = blockmanager.Repairing{Interval: 50 * time.Millisecond, WorkMultiplier: 4, MaxStreams: 4, MaxStreamsHard: 8, PendingTimeout: 20 * time.Second}
-	c.Blocks.Parity = blockmanager.Folding{Idle: foldIdle, Streams: 2, Retry: time.Second}
+	c.Blocks.Parity = blockmanager.Folding{Idle: l.cfg.foldIdle(), Streams: 2, Retry: 2 * l.cfg.foldIdle()}
 }
 
 // configure sets a datanode up on its machine.
@@ -234,15 +234,20 @@ func (l *lab) disks() (all []*slowfs.Disk) {
 	return all
 }
 
-// stored adds up the files on a disk: blocks and parity, without files of checksums where
-// these are apart.
+// stored adds up the files on a disk: blocks and parity. A member of an array does not tell
+// what its bytes are of: there it is everything, with checksums and the array's own log.
 func (l *lab) stored(b *bay) (sum int64, err error) {
 	err = walk(l.cfg.FS, b.dir, func(name string, size int64) {
-		if !strings.HasSuffix(name, ".meta") {
+		if arrays(l.scheme) || isBlock(name) {
 			sum += size
 		}
 	})
 	return sum, err
+}
+
+func isBlock(name string) bool {
+	base := path.Base(name)
+	return strings.HasPrefix(base, "blk_") && !strings.HasSuffix(base, ".meta")
 }
 
 // storedOn is the same for several disks, storedAll for all of some nodes.

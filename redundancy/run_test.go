@@ -1,11 +1,16 @@
 package redundancy_test
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"os"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -22,15 +27,15 @@ func small(t *testing.T) redundancy.Config {
 	s.DiskRate, s.DiskLatency, s.LinkRate, s.LinkLatency = 0, 0, 0, 0
 	s.DataBytes, s.FileBytes, s.BlockBytes = 8<<20, 512<<10, 256<<10
 	s.Clients = 4
-	c := redundancy.Config{FS: vfs.OS(), Dir: t.TempDir(), Setup: s, DeadAfter: 800 * time.Millisecond, SettleLimit: 30 * time.Second}
+	c := redundancy.Config{FS: vfs.OS(), Dir: t.TempDir(), Setup: s, DeadAfter: 2500 * time.Millisecond, SettleLimit: 30 * time.Second}
 	if os.Getenv("REDUNDANCY_LOG") != "" {
 		c.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
 	return c
 }
 
-// must is what a scheme has to survive.
-var must = map[result.Scheme][]result.Fault{
+// survives is what a scheme has to survive without losing a byte.
+var survives = map[result.Scheme][]result.Fault{
 	result.None:        {result.SlowNode},
 	result.Two:         {result.SlowNode, result.Corruption, result.Disk, result.Node, result.Rack},
 	result.Three:       {result.SlowNode, result.Corruption, result.Disk, result.Node, result.TwoNodes, result.Rack},
@@ -42,30 +47,97 @@ var must = map[result.Scheme][]result.Fault{
 // ratio is the space that it takes.
 var ratio = map[result.Scheme]float64{result.None: 1, result.Two: 2, result.Three: 3, result.RAIDNode: 1.25, result.RAIDCluster: 1.25, result.RAIDBoth: 1.5625}
 
+// Most of a run is waiting, so all schemes are run at the same time.
 func TestSchemes(t *testing.T) {
+	runs := map[result.Scheme]*result.Run{}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
 	for _, s := range result.Schemes() {
-		t.Run(string(s), func(t *testing.T) {
-			c := small(t)
-			c.Schemes = []result.Scheme{s}
+		c := small(t)
+		c.Schemes = []result.Scheme{s}
+		wg.Go(func() {
 			r, err := redundancy.Run(t.Context(), c)
-			require.NoError(t, err)
-			got := r.Scheme(s)
-			require.Empty(t, got.Err)
-			require.InDelta(t, ratio[s], got.Space.Ratio, 0.1)
-			require.Positive(t, got.Write.Rate)
-			require.Positive(t, got.Read.Rate)
-			for _, f := range result.Faults() {
-				x := got.Fault(f)
-				require.NotNil(t, x, f)
-				require.Zero(t, x.Survived.WrongBytes, f)
-				t.Logf("%s: %+v", f, *x)
-			}
-			for _, f := range must[s] {
-				require.Zero(t, got.Fault(f).Survived.LostBytes, f)
-			}
-			left, err := c.FS.ReadDir(c.Dir)
-			require.NoError(t, err)
-			require.Empty(t, left)
+			left, readErr := c.FS.ReadDir(c.Dir)
+			mu.Lock()
+			defer mu.Unlock()
+			assert.NoError(t, errors.Join(err, readErr))
+			assert.Empty(t, left)
+			runs[s] = r
 		})
+	}
+	wg.Wait()
+	for _, s := range result.Schemes() {
+		t.Run(string(s), func(t *testing.T) { check(t, s, runs[s]) })
+	}
+}
+
+func check(t *testing.T, s result.Scheme, r *result.Run) {
+	require.NotNil(t, r)
+	got := r.Scheme(s)
+	require.Empty(t, got.Err)
+	require.InDelta(t, ratio[s], got.Space.Ratio, 0.2)
+	require.Positive(t, got.Write.Rate)
+	require.Positive(t, got.Read.Rate)
+	require.Equal(t, got.Array != nil, s == result.RAIDNode || s == result.RAIDBoth)
+	for _, f := range result.Faults() {
+		x := got.Fault(f)
+		require.NotNil(t, x, f)
+		require.Zero(t, x.Survived.WrongBytes, f)
+		require.Positive(t, x.Read.Rate, f)
+		if slices.Contains(survives[s], f) {
+			require.Zero(t, x.Survived.LostBytes, f)
+			require.True(t, x.Repair.Complete || f == result.SlowNode, "%s: %+v", f, x)
+		}
+	}
+	for _, f := range []result.Fault{result.Node, result.TwoNodes, result.Rack} {
+		if s == result.None {
+			require.Positive(t, got.Fault(f).Survived.LostBytes, "the fault has not hit: %s", f)
+		}
+	}
+}
+
+// A run that is broken off ends soon and leaves nothing behind.
+func TestCancel(t *testing.T) {
+	c := small(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	c.Progress = func(s redundancy.Step) {
+		if s.Doing == "reading" {
+			cancel()
+		}
+	}
+	c.Schemes = []result.Scheme{result.Two, result.Three}
+	r, err := redundancy.Run(ctx, c)
+	require.ErrorIs(t, err, context.Canceled)
+	require.Len(t, r.Schemes, 1)
+	require.NotEmpty(t, r.Schemes[0].Err)
+	left, err := c.FS.ReadDir(c.Dir)
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
+
+func TestBadConfigurations(t *testing.T) {
+	for want, spoil := range map[string]func(c *redundancy.Config){
+		"no directory":                    func(c *redundancy.Config) { c.Dir = "" },
+		"0 datanodes":                     func(c *redundancy.Config) { c.Setup.Datanodes = 0 },
+		"raid5-cluster needs 5 datanodes": func(c *redundancy.Config) { c.Setup.Datanodes, c.Setup.Racks = 4, 4 },
+		"raid5-both needs 17 datanodes":   func(c *redundancy.Config) { c.Setup.Parity = 16 },
+		"13 racks":                        func(c *redundancy.Config) { c.Setup.Racks = 13 },
+		"2 disks in a node":               func(c *redundancy.Config) { c.Setup.DisksPerNode = 2 },
+		"k is 1":                          func(c *redundancy.Config) { c.Setup.Parity = 1 },
+		"k is 17":                         func(c *redundancy.Config) { c.Setup.Parity = 17 },
+		"a rate is negative":              func(c *redundancy.Config) { c.Setup.LinkRate = -1 },
+		"a latency is not":                func(c *redundancy.Config) { c.Setup.DiskLatency = 11 },
+		"a block of 1000 bytes":           func(c *redundancy.Config) { c.Setup.BlockBytes = 1000 },
+		"files of 0 bytes":                func(c *redundancy.Config) { c.Setup.FileBytes = 0 },
+		"bytes of data in files":          func(c *redundancy.Config) { c.Setup.FileBytes = 1 },
+		`no scheme "raid6"`:               func(c *redundancy.Config) { c.Schemes = []result.Scheme{"raid6"} },
+		`no fault "flood"`:                func(c *redundancy.Config) { c.Faults = []result.Fault{"flood"} },
+		"a time is negative":              func(c *redundancy.Config) { c.DeadAfter = -1 },
+		"201 clients: want at most 200":   func(c *redundancy.Config) { c.Setup.Clients = 201 },
+	} {
+		c := small(t)
+		spoil(&c)
+		_, err := redundancy.Run(t.Context(), c)
+		require.ErrorContains(t, err, want)
 	}
 }

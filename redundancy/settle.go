@@ -10,14 +10,14 @@ import (
 	"redoubt/wire/control"
 )
 
-const (
-	pollEvery = 20 * time.Millisecond
-	// calm is how long nothing must be left to do until the cluster counts as settled: what
-	// one order has done, the name node hears of with a later heartbeat.
-	calm = 400 * time.Millisecond
-	// foldIdle is how long blocks wait for their group to fill up.
-	foldIdle = 500 * time.Millisecond
-)
+const pollEvery = 20 * time.Millisecond
+
+// calm is how long nothing must be left to do until the cluster counts as settled: what one
+// order has done, the name node hears of with a later heartbeat.
+func (c *Config) calm() time.Duration { return min(c.DeadAfter/6, 400*time.Millisecond) }
+
+// foldIdle is how long blocks wait for their group to fill up.
+func (c *Config) foldIdle() time.Duration { return min(c.DeadAfter/6, 500*time.Millisecond) }
 
 // todo says what a cluster still has to do to be as redundant as it can be; "" is nothing.
 func todo(s blockmanager.Stats) string {
@@ -94,10 +94,10 @@ func (l *lab) settle(ctx context.Context) (since time.Time, err error) {
 		if !quiet {
 			quiet, since = true, time.Now()
 		}
-		if single > 0 && time.Since(changed) < 4*foldIdle {
+		if single > 0 && time.Since(changed) < 4*l.cfg.foldIdle() {
 			return false, fmt.Sprintf("%d to be put into groups", single)
 		}
-		return time.Since(since) >= calm, "nothing is left, for a moment"
+		return time.Since(since) >= l.cfg.calm(), "nothing is left, for a moment"
 	})
 	return since, err
 }
