@@ -114,7 +114,8 @@ func (m *Manager) foldSources(f *folding) bool {
 	}
 	f.sources = whole
 	if n, ok := remote(delta, f.plan.Host); ok && f.plan.Replaces != 0 {
-		if w, ok := remote(whole, f.plan.Host); !ok || n < w {
+		d := m.duties[f.plan.Replaces]
+		if w, ok := remote(whole, f.plan.Host); !ok || n < w && (d == nil || !d.whole) {
 			f.sources = delta
 		}
 	}
@@ -388,7 +389,7 @@ func (m *Manager) failed(f *folding) {
 func (m *Manager) putOff(f *folding) {
 	after := m.now.Add(m.cfg.Parity.Retry)
 	if d := m.duties[f.plan.Replaces]; d != nil {
-		d.after = after
+		d.after, d.whole = after, !d.whole
 		return
 	}
 	f.host.host.after = after

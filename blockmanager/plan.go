@@ -14,6 +14,7 @@ type duty struct {
 	since  time.Time
 	after  time.Time // not before
 	busy   bool      // a plan or a fold is about it
+	whole  bool      // the last try failed: the next one does without what it need not read
 	// without are the members that the plan has leave: they keep their own replicas meanwhile.
 	without []dfs.BlockID
 }
