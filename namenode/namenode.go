@@ -52,8 +52,9 @@ type soft struct {
 	satisfier  satisfier
 	scrub      scrubber
 	scrubs     atomic.Int64
-	requests   sync.Pool // of *request
-	records    sync.Pool // of *[]byte, for encoded ops
+	leaving    atomic.Int32 // callers that wait for a block to leave its group
+	requests   sync.Pool    // of *request
+	records    sync.Pool    // of *[]byte, for encoded ops
 }
 
 // background is the one goroutine and how to talk to it.

@@ -251,6 +251,10 @@ func (n *NameNode) cutsGroup(file dfs.InodeID, length int64) error {
 	return nil
 }
 
+// maxLeaving is how many callers may wait for blocks to leave their groups; each takes one of
+// the server's workers, which datanodes need as well. Others are told to ask again.
+const maxLeaving = 256
+
 // leaveGroup asks for a block to leave its group and waits until it has.
 func (n *NameNode) leaveGroup(ctx context.Context, id dfs.BlockID) error {
 	left := func() bool {
@@ -258,6 +262,14 @@ func (n *NameNode) leaveGroup(ctx context.Context, id dfs.BlockID) error {
 		defer n.state.RUnlock()
 		_, ok := n.ns.Block(id)
 		return !ok || n.blocks.Leave(n.clock(), id)
+	}
+	tooLong := &dfs.Error{Kind: dfs.Retriable, Msg: id.String() + " has to leave its parity group first, which takes longer than expected. It goes on; try again."}
+	defer n.leaving.Add(-1)
+	if n.leaving.Add(1) > maxLeaving {
+		if left() {
+			return nil
+		}
+		return tooLong
 	}
 	ch, blocks := make(chan struct{}, 1), []dfs.Block{{ID: id}}
 	n.arrivals.join(ch, blocks)
@@ -275,7 +287,7 @@ func (n *NameNode) leaveGroup(ctx context.Context, id dfs.BlockID) error {
 		case <-ch:
 		case <-again.C:
 		case <-timer.C:
-			return &dfs.Error{Kind: dfs.Retriable, Msg: id.String() + " has to leave its parity group first, which takes longer than expected. It goes on; try again."}
+			return tooLong
 		case <-n.closing:
 			return &dfs.Error{Kind: dfs.Retriable, Msg: "The name node is stopping"}
 		case <-ctx.Done():

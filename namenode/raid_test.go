@@ -317,6 +317,24 @@ func (r *raidRig) commitCut(c control.Command, length int64) {
 		NewLength: length, Close: true, Targets: c.Targets}))
 }
 
+// Of very many truncates only some wait; the others' blocks leave all the same.
+func TestFewTruncatesWait(t *testing.T) {
+	raidTest(t, 5, func(t *testing.T, r *raidRig) {
+		blocks := r.pairs("/r/f", kib, kib, kib, kib)
+		r.until("grouped", func() bool { return r.settled(blocks) })
+		r.leaving.Store(maxLeaving)
+		begun := time.Now()
+		_, err := r.Truncate(ctx, by("root"), "/r/f", 100, "x")
+		require.True(t, dfs.Is(err, dfs.Retriable), err)
+		require.Equal(t, begun, time.Now())
+		r.until("the block has left", func() bool { return r.groupOf(blocks[0]) == 0 })
+		done, err := r.Truncate(ctx, by("root"), "/r/f", 100, "x")
+		require.NoError(t, err)
+		require.False(t, done, "its datanodes have to cut it")
+		r.leaving.Store(0)
+	})
+}
+
 // A truncate that can't wait long enough says so; asked again, it goes on where it was.
 func TestTruncateGivesUpWaiting(t *testing.T) {
 	raidTest(t, 5, func(t *testing.T, r *raidRig) {
