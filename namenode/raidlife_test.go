@@ -85,8 +85,18 @@ func TestSatisfyStoragePolicy(t *testing.T) {
 		require.NoError(t, r.SetStoragePolicy(ctx, by("root"), "/plain", "raid5-4"))
 		require.NoError(t, r.SatisfyStoragePolicy(ctx, by("root"), "/plain"))
 		r.wrote = time.Now()
-		r.until("all are grouped", func() bool { return r.settled(all...) })
-		require.LessOrEqual(t, r.used(), int64((8+4)*kib), "some may be left alone")
+		// Three replicas at random places: some blocks may find no company on any node.
+		r.until("what can be is grouped", func() bool { return time.Since(r.wrote) > 2*time.Minute && len(r.groupsNow()) > 0 })
+		for _, f := range all {
+			for _, b := range f {
+				if r.groupOf(b) != 0 {
+					require.Len(t, r.holders(b), 1)
+				} else {
+					require.Len(t, r.holders(b), 2)
+				}
+			}
+		}
+		require.Less(t, r.used(), int64(2*8*kib))
 
 		require.NoError(t, r.SetStoragePolicy(ctx, by("root"), "/plain", "HOT"))
 		require.NoError(t, r.SatisfyStoragePolicy(ctx, by("root"), "/plain"))
