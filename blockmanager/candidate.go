@@ -177,7 +177,15 @@ func (m *Manager) roles(id dfs.BlockID, r *record, k int, nodes []*node) (host, 
 		}
 	}
 	best := 0.0
+	to := m.gathering(id)
+	var v *view
+	if to != nil {
+		v = m.shortGroup(to, k)
+	}
 	for _, h := range nodes {
+		if to != nil && h != to && slices.Contains(nodes, to) {
+			continue
+		}
 		q := h.host.of(k)
 		for _, d := range nodes {
 			if d == h {
@@ -189,6 +197,9 @@ func (m *Manager) roles(id dfs.BlockID, r *record, k int, nodes []*node) (host, 
 			}
 			if q == nil || q.total%k == 0 {
 				score++
+			}
+			if h == to && v != nil && v.on(d) >= 0 {
+				score += 100
 			}
 			if host == nil || score < best {
 				host, data, best = h, d, score

@@ -352,6 +352,7 @@ func (m *Manager) formed(parity dfs.BlockID, g *dfs.ParityGroup) {
 		}
 	}
 	for _, p := range g.Members {
+		m.scatter(p.Block.ID)
 		if r := m.table.get(p.Block.ID); r != nil {
 			m.flag(r, flagWaiting, false)
 		}

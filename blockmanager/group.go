@@ -51,6 +51,9 @@ func (m *Manager) facts(id dfs.BlockID) (Facts, bool) {
 func (m *Manager) wanted(id dfs.BlockID, f Facts) uint16 {
 	switch {
 	case f.Group == 0:
+		if m.gathering(id) != nil {
+			return 3
+		}
 		return 2
 	case f.Kind != dfs.BlockOfFile:
 		return 1

@@ -86,6 +86,7 @@ type groups struct {
 	orphans  []*bucket
 	promises []promise
 	flights  map[dfs.BlockID]promise
+	gathered map[dfs.BlockID]gathering
 
 	hint   *node // is left rather than others
 	effort int   // views made, for the bounds of a slice
@@ -188,6 +189,7 @@ func New(cfg Config, src Source) (*Manager, error) {
 	m.byHost = map[netip.Addr][]*node{}
 	m.leaving, m.duties = map[dfs.BlockID]leave{}, map[dfs.BlockID]*duty{}
 	m.folds, m.flights = map[dfs.BlockID]*folding{}, map[dfs.BlockID]promise{}
+	m.gathered = map[dfs.BlockID]gathering{}
 	m.open = map[dfs.BlockID]*building{}
 	m.corrupt = map[dfs.BlockID][]badReplica{}
 	m.repairs = map[dfs.BlockID]*repair{}

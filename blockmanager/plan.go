@@ -292,6 +292,7 @@ func (m *Manager) planAt(now time.Time, h *node, q *forming, service int) bool {
 		}
 	}
 	m.turn(h, q)
+	m.gather(now, h, q)
 	return false
 }
 

@@ -273,6 +273,16 @@ func (c *raidChaos) heal() {
 		c.fullReport(n, n.reg.Storages[0].UUID)
 	}
 	c.calm(4 * time.Minute)
+	for range 20 {
+		busy := false
+		for id := range c.m.gathered {
+			busy = busy || c.m.gathering(id) != nil
+		}
+		if !busy {
+			break
+		}
+		c.calm(30 * time.Second)
+	}
 	c.settled()
 	c.folded()
 }

@@ -606,7 +606,7 @@ func (w *raidWorld) settled() {
 				want = 2
 			}
 			if at := w.places(id); len(at) != min(want, len(w.nodes)) {
-				w.fail("%d of no group stands on %v", id, at)
+				w.fail("%d of no group stands on %v\n%s", id, at, w.queues())
 			}
 		} else if dfs.ParityData(f.Policy) == 0 {
 			w.fail("%d is still in group %d", id, f.Group)
@@ -629,4 +629,20 @@ func (w *raidWorld) settled() {
 	require.Zero(w.t, st.Parity.Lost)
 	require.Zero(w.t, st.Parity.Leaving)
 	w.check()
+}
+
+// queues tells what waits where.
+func (w *raidWorld) queues() (text string) {
+	for _, h := range w.m.live {
+		for _, q := range h.host.queues {
+			for _, b := range q.buckets {
+				text += fmt.Sprintf("%s k=%d data %s: %v, flight %d; ", h.id.UUID, q.k, b.data.id.UUID, b.ids.buf, b.flight)
+			}
+		}
+		text += fmt.Sprintf("%s short %v after %v\n", h.id.UUID, h.host.short, h.host.after)
+	}
+	for id, g := range w.m.gathered {
+		text += fmt.Sprintf("%d is gathered on %s\n", id, g.host.id.UUID)
+	}
+	return text
 }

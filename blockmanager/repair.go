@@ -93,7 +93,17 @@ func (m *Manager) schedule(now time.Time, id dfs.BlockID, r *record, level int) 
 	if level == DangerRacks {
 		need = 1
 	}
-	targets := m.repairTargets(now, id, r, f, source, need)
+	var targets []*storage
+	if m.gathering(id) != nil && t.live > 1 {
+		if s := m.gatherTarget(id, r, f.Length); s != nil {
+			targets = []*storage{s}
+		} else {
+			m.gathered[id] = gathering{until: now.Add(gatherPause)}
+			return false
+		}
+	} else {
+		targets = m.repairTargets(now, id, r, f, source, need)
+	}
 	if len(targets) == 0 {
 		if t.corrupt > 0 && t.live > 0 && level != DangerRacks {
 			m.dropCorrupt(id, r) // the damaged one sits on the only node that is left

@@ -31,6 +31,7 @@ func (m *Manager) Tick(now time.Time) (more bool) {
 	more = m.strays(evaluateBudget/4) || more
 	more = m.expireFolds(now, expireBudget) || more
 	m.release(now)
+	m.endGathering(now)
 	if m.nextRoll.IsZero() || !now.Before(m.nextRoll) {
 		m.nextRoll = now.Add(rollInterval)
 		for _, n := range m.nodes {
