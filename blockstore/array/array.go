@@ -55,6 +55,8 @@ type journal struct {
 	checkpointSize  int64
 	checkpointAfter int64
 	batch           []byte
+	ballast         bool // all members have it
+	closing         bool
 }
 
 // names is what is known of files.
@@ -104,6 +106,9 @@ func (a *Array) Close() error {
 		errs = append(errs, a.sync(n, n.work))
 		errs = append(errs, a.release(n, n.work))
 	}
+	a.change.Lock()
+	a.closing = true
+	a.change.Unlock()
 	errs = append(errs, a.flush())
 	a.mu.Lock()
 	a.closed = true

@@ -253,16 +253,22 @@ func TestReadAhead(t *testing.T) {
 // A file is being overwritten when a member is replaced: what the log says of it, the old
 // bytes or the new, must be on the new member when the array counts as whole.
 func TestReplaceUnderAnOpenFile(t *testing.T) {
-	for lost := range 3 {
+	for i := range 6 {
 		m := vfs.NewMem()
 		c := dirs(m, 3)
 		c.Unit = 512
 		a := mustOpen(t, c)
-		was, is := noise(1, 40_000), noise(2, 40_000)
+		was, is, lost := noise(1, 40_000), noise(2, 40_000), i/2
 		put(t, a, "/a", was)
 		f, err := a.OpenWrite("/a")
 		require.NoError(t, err)
-		_, err = f.WriteAt(is, 0)
+		if i%2 == 0 {
+			_, err = f.WriteAt(is, 0)
+		} else { // what changes is in memory yet
+			is = append([]byte(nil), was...)
+			copy(is[600:], "not written to any member")
+			_, err = f.WriteAt(is[600:700], 600)
+		}
 		require.NoError(t, err)
 		require.NoError(t, a.Replace("/m1", "/new"))
 		require.NoError(t, a.WaitRebuild(context.Background()))

@@ -48,7 +48,8 @@ type Config struct {
 	// the array. May be nil.
 	OnEvent func(Event)
 
-	hole bool // for the benchmark that shows what closing the write hole costs
+	hole    bool  // for the benchmark that shows what closing the write hole costs
+	ballast int64 // for tests: its size, if not ballastSize
 }
 
 // EventKind says what happened.

@@ -206,7 +206,7 @@ type scenario struct {
 
 func (c scenario) config(f vfs.FS) Config {
 	cfg := dirs(f, c.n)
-	cfg.Unit = 512
+	cfg.Unit, cfg.ballast = 512, 700
 	if c.spare {
 		cfg.Spares = []Member{{Dir: "/spare"}}
 	}

@@ -122,6 +122,33 @@ func TestFull(t *testing.T) {
 	}
 }
 
+// On devices that are full to the last byte files can be removed, and their space comes back.
+func TestRemoveWhenFull(t *testing.T) {
+	m := vfs.NewMem()
+	a := mustOpen(t, dirs(m, 3))
+	for i := range 100 {
+		put(t, a, fmt.Sprint("/", i), noise(uint64(i), 40_000))
+	}
+	u, err := m.Usage("/")
+	require.NoError(t, err)
+	m.SetCapacity(u.Capacity - u.Free)
+	for i := range 90 {
+		require.NoError(t, a.Remove(fmt.Sprint("/", i)))
+		if i%40 == 9 {
+			require.NoError(t, a.SyncDir("/"))
+		}
+	}
+	require.NoError(t, a.SyncDir("/"))
+	require.False(t, a.Status().Degraded)
+	put(t, a, "/new", noise(7, 300_000))
+	require.NoError(t, a.Close())
+	a = mustOpen(t, dirs(m, 3))
+	require.Equal(t, noise(7, 300_000), get(t, a, "/new"))
+	require.Equal(t, noise(95, 40_000), get(t, a, "/95"))
+	_, err = a.Stat("/5")
+	require.ErrorIs(t, err, errNotExist)
+}
+
 // model is the array beside a file system in memory; members fail, are replaced, and the
 // array is opened again, at random.
 type model struct {

@@ -89,6 +89,7 @@ func (a *Array) ready(w *work) error {
 // put is write without a gap.
 func (a *Array) put(n *node, w *work, p []byte, off int64) (done int, err error) {
 	n.mod.Store(now())
+	w.changed = true
 	if w.small != nil {
 		if off+int64(len(p)) <= a.smallMax {
 			w.mu.Lock()

@@ -1,6 +1,9 @@
 package array
 
 import (
+	"errors"
+	"io/fs"
+	"path"
 	"sync"
 
 	"redoubt/vfs"
@@ -68,7 +71,12 @@ func (a *Array) flushTo(want uint64) error {
 		return err
 	}
 	if a.newLog || a.sinceCheckpoint > max(a.checkpointAfter, 2*a.checkpointSize) {
-		return a.checkpoint()
+		err := a.checkpoint()
+		if isFull(err) {
+			a.dropBallast()
+			err = a.checkpoint()
+		}
+		return err
 	}
 	a.mu.Lock()
 	b, upTo := a.batch, a.recorded
@@ -79,7 +87,13 @@ func (a *Array) flushTo(want uint64) error {
 	a.batch = b
 	a.seq++
 	seal(b, a.id, a.seq, a.gen, batchFlush)
-	if err := a.each(func(m *member) error { return m.appendLog(b) }); err != nil {
+	err := a.each(func(m *member) error { return m.appendLog(b) })
+	if err != nil {
+		// A device is full. The same batch may be written to the same place again.
+		a.dropBallast()
+		err = a.each(func(m *member) error { return m.appendLog(b) })
+	}
+	if err != nil {
 		a.newLog = true // what a full device has of the batch is unknown
 		return err
 	}
@@ -141,6 +155,60 @@ func (a *Array) reap() {
 			if err := m.removeUnits(id); err != nil {
 				return err
 			}
+		}
+		return nil
+	})
+	a.change.Lock()
+	defer a.change.Unlock()
+	a.makeBallast()
+}
+
+// ballastFile takes a little room on each member, so that on a full device there is some
+// for the records that say what was removed.
+const (
+	ballastFile = metaDir + "/ballast"
+	ballastSize = 1 << 20
+)
+
+// makeBallast makes the file where it is missing. A device without room for it does
+// without. change is held.
+func (a *Array) makeBallast() {
+	if a.ballast || a.closing {
+		return
+	}
+	size := int64(ballastSize)
+	if a.cfg.ballast != 0 {
+		size = a.cfg.ballast
+	}
+	a.ballast = a.each(func(m *member) error { return m.makeBallast(size) }) == nil
+}
+
+func (m *member) makeBallast(size int64) error {
+	name := path.Join(m.dir, ballastFile)
+	f, err := m.fs.Create(name)
+	if errors.Is(err, fs.ErrExist) {
+		f, err = m.fs.OpenWrite(name)
+	}
+	if err != nil {
+		return err
+	}
+	have, err := f.Size()
+	if err == nil && have < size {
+		if err = vfs.ZeroFill(f, have, size-have); err == nil {
+			err = f.Sync()
+		}
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+func (a *Array) dropBallast() {
+	a.ballast = false
+	_ = a.each(func(m *member) error { // a full device is no obstacle to removing
+		if err := m.fs.Remove(path.Join(m.dir, ballastFile)); err != nil && !notExist(err) {
+			return err
 		}
 		return nil
 	})

@@ -88,7 +88,9 @@ func (a *Array) do(op, name string, r record) error {
 	due := len(a.dead) >= reapAt
 	a.mu.Unlock()
 	if err == nil && due {
-		err = a.flush()
+		if err = a.flush(); isFull(err) {
+			err = nil // their space comes back later
+		}
 	}
 	return pathErr(op, name, err)
 }

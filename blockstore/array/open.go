@@ -174,6 +174,7 @@ func (a *Array) format(finds []*found) error {
 	if err := a.publishSupers(1); err != nil {
 		return err
 	}
+	a.makeBallast()
 	return a.settle()
 }
 
@@ -338,6 +339,7 @@ func (a *Array) mount() error {
 		return err
 	}
 	_ = a.each(a.removeOrphans) // a full device is no obstacle to removing
+	a.makeBallast()
 	return a.settle()
 }
 
@@ -377,7 +379,7 @@ func (a *Array) readLogs() error {
 		}
 	}
 	if best == nil {
-		return fmt.Errorf("array: no member has a log: %w", errors.Join(a.lost()))
+		return fmt.Errorf("%w: no member has a log: %w", ErrLost, errors.Join(a.lost()))
 	}
 	t, err := best.replay()
 	if err != nil {

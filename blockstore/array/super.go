@@ -174,8 +174,8 @@ func elect(supers []*super) (*super, error) {
 	}
 	for _, s := range valid {
 		if best != s && !sameTable(best, s) && putOut(best, s.self) && putOut(s, best.self) {
-			return nil, fmt.Errorf("%s and %s each say that the other had failed: one is stale, and the members that know which are missing",
-				best.ownDir(), s.ownDir())
+			return nil, fmt.Errorf("%s and %s each say that the other had failed: one is stale, and the members that know which are missing: %w",
+				best.ownDir(), s.ownDir(), ErrLost)
 		}
 	}
 	if best == nil {

@@ -30,7 +30,7 @@ const (
 type work struct {
 	io      sync.Mutex // held by who changes the file or its units, or needs them still
 	err     error      // guarded by io: an error after which the file can't be changed
-	changed bool       // guarded by io: size or places differ from what the log says
+	changed bool       // guarded by io: size, bytes or places differ from what the log says
 	used    map[int64]bool
 	flights sync.WaitGroup
 	window  chan struct{}
