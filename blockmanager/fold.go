@@ -18,6 +18,7 @@ type folding struct {
 	old     dfs.ParityGroup // that is replaced
 	storage *storage        // where the parity is, once that is known
 	ready   bool            // the gate has been passed: only Grouped and FoldFailed end it
+	spoiled bool            // the parity has been found damaged
 	over    bool
 }
 
@@ -186,7 +187,7 @@ func (m *Manager) Folded(now time.Time, uuid string, r *FoldResult) (Formed, boo
 		f.storage = f.host.storage(r.Storage)
 	}
 	g, ok := f.group(r)
-	if !ok || f.storage == nil || f.storage.gone || !m.gate(f) {
+	if !ok || f.storage == nil || f.storage.gone || f.spoiled || !m.gate(f) {
 		m.failed(f)
 		return Formed{}, false
 	}
@@ -349,6 +350,9 @@ func (m *Manager) formed(parity dfs.BlockID, g *dfs.ParityGroup) {
 			r := m.table.make(parity)
 			m.setKind(parity, r, facts)
 			m.addReplica(parity, r, f.storage)
+			if f.spoiled {
+				m.addBad(parity, r, badReplica{storage: f.storage, stamp: facts.GenStamp})
+			}
 		}
 	}
 	for _, p := range g.Members {

@@ -84,7 +84,7 @@ func (m *Manager) look(v *view, parity dfs.BlockID) bool {
 	}
 	v.group, v.n, v.lost = g, 0, 0
 	m.lookAt(v, g.Parity.ID)
-	if f := m.folds[parity]; f != nil && f.storage != nil && !v.blocks[0].readable && !f.storage.gone {
+	if f := m.folds[parity]; f != nil && f.storage != nil && !f.spoiled && !v.blocks[0].readable && !f.storage.gone {
 		// Logged, and Grouped is about to be called: the replica has not been counted yet.
 		p := &v.blocks[0]
 		p.readable, p.live, p.places[0] = true, 1, f.storage

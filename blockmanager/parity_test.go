@@ -505,3 +505,32 @@ func TestChooseWithoutAPair(t *testing.T) {
 	w.m.Choose(&PlaceRequest{Count: 2, Size: 1, Policy: raid5(4)})
 	require.Len(t, w.m.promises, 1)
 }
+
+// A parity that is found damaged after it was logged and before that was told does not
+// count: the replicas that it would replace stay.
+func TestParitySpoiledBeforeItCounts(t *testing.T) {
+	w := newRaidWorld(t, 6)
+	for i := range 4 {
+		w.write(raid5(4), 3, 20+i, nil)
+	}
+	for len(w.groups) == 0 {
+		w.now = w.now.Add(time.Second)
+		w.tick()
+		w.plan()
+		for _, n := range w.nodes {
+			w.beatNode(n)
+			w.obeyOne(n)
+		}
+		if len(w.steps) > 0 {
+			w.run(0)
+		}
+	}
+	p := w.group().Parity
+	n := w.at(p.ID)
+	w.damaged[key(n, p.ID)], w.hurt = true, true
+	w.m.BadReplica(w.now, p, n.reg.Node.UUID, "")
+	w.run(0) // the word
+	require.Zero(t, w.m.Stats(w.now).Blocks.Excess)
+	w.calm(time.Minute)
+	w.settled()
+}

@@ -171,6 +171,9 @@ func (m *Manager) BadReplica(now time.Time, b dfs.Block, uuid, storage string) {
 	defer m.mu.Unlock()
 	m.advance(now)
 	n := m.nodes[uuid]
+	if fold := m.folds[b.ID]; fold != nil && fold.host == n {
+		fold.spoiled = true // and counts as such when the parity does
+	}
 	r := m.table.get(b.ID)
 	f, ok := m.src.Block(b.ID)
 	if n == nil || r == nil || !ok || f.State != Complete || b.GenStamp != 0 && b.GenStamp != f.GenStamp {
