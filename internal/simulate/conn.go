@@ -110,7 +110,7 @@ func (c *conn) take(p []byte) (n int, wake chan struct{}, until time.Time, err e
 	c.n.mu.Lock()
 	defer c.n.mu.Unlock()
 	b, now := c.in, time.Now()
-	held := c.n.cut[[2]string{c.remote.IP.String(), c.local.IP.String()}] && c.host.down == 0
+	held := c.n.cutLocked(c.remote.IP.String(), c.local.IP.String()) && c.host.down == 0
 	due := time.Time{}
 	switch {
 	case c.closed:

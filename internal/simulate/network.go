@@ -96,6 +96,9 @@ func (h *Host) Kill(how Death) {
 	n.changedLocked()
 }
 
+// Everybody stands for all hosts in Cut.
+const Everybody = ""
+
 // Cut stops, or lets go on, what from sends to to. Nothing is lost meanwhile.
 func (n *Network) Cut(from, to string, cut bool) {
 	n.mu.Lock()
@@ -106,6 +109,11 @@ func (n *Network) Cut(from, to string, cut bool) {
 		delete(n.cut, [2]string{from, to})
 	}
 	n.changedLocked()
+}
+
+// cutLocked reports whether what from sends to to is held up.
+func (n *Network) cutLocked(from, to string) bool {
+	return n.cut[[2]string{from, to}] || n.cut[[2]string{from, Everybody}] || n.cut[[2]string{Everybody, to}]
 }
 
 func (n *Network) changedLocked() {
@@ -170,7 +178,7 @@ func (h *Host) Dial(ctx context.Context, addr string) (net.Conn, error) {
 		case h.down != 0:
 			n.mu.Unlock()
 			return nil, opError("dial", syscall.ENETDOWN)
-		case n.hosts[to] != nil && n.hosts[to].down == Silent || n.cut[[2]string{h.ip, to}] || n.cut[[2]string{to, h.ip}]:
+		case n.hosts[to] != nil && n.hosts[to].down == Silent || n.cutLocked(h.ip, to) || n.cutLocked(to, h.ip):
 			changed := n.changed
 			n.mu.Unlock()
 			select {

@@ -266,6 +266,16 @@ func lossScripts() []*script {
 			rebuilt(s)
 			s.check("/r/c")
 		}, settled: allGrouped},
+		{name: "raid-rebuild-wide", cfg: raidConfig(7, 0), double: true, setup: folded("RAID5"), run: func(s *session) {
+			s.lose(func(g *dfs.ParityGroup) dfs.BlockID { return g.Members[1].Block.ID }, true)
+			s.check("/r/a")
+			rebuilt(s)
+			s.check("/r/b")
+		}, settled: allGrouped},
+		{name: "raid-read-wide", cfg: raidConfig(7, 0), setup: folded("RAID5"), run: func(s *session) {
+			s.check("/r/a")
+			s.check("/r/c")
+		}, settled: allGrouped},
 		{name: "raid-old-replicas", cfg: raidConfig(6, 0), double: true, setup: folded("RAID5-2"), run: func(s *session) {
 			p := s.lose(func(g *dfs.ParityGroup) dfs.BlockID { return g.Members[0].Block.ID }, false)
 			s.remove("/r/b")

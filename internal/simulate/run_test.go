@@ -126,8 +126,8 @@ func play(t *testing.T, sc *script, f fate) (s *session, events int) {
 	return s, events
 }
 
-// kill is the plan: it ends the victim, or cuts a datanode off from the name node, and sees
-// to it that everything is read at once.
+// kill is the plan: it ends the victim, or cuts a datanode off for a while, and sees to it
+// that everything is read at once.
 func (s *session) kill() {
 	how := Reset
 	if s.fate.seed%3 == 0 {
@@ -140,8 +140,12 @@ func (s *session) kill() {
 	}
 	parties := s.c.parties(s.fate.victim)
 	if len(parties) == 1 && parties[0] != s.c.Name && parties[0].Alive() && s.fate.seed%4 == 1 {
-		s.c.cutOff(parties[0], true)
-		s.work.Go(func() { s.cutOffFor(parties[0]) })
+		from := nameIP
+		if s.fate.seed%8 == 1 {
+			from = Everybody // it may as well have stopped for a while
+		}
+		s.c.cutOff(parties[0], from, true)
+		s.work.Go(func() { s.cutOffFor(parties[0], from) })
 		return
 	}
 	for _, p := range parties {
@@ -156,15 +160,14 @@ func (s *session) kill() {
 	s.work.Go(s.afterKill)
 }
 
-// cutOff cuts a datanode off from the name node, both ways, or ends that. Clients and other
-// datanodes reach it all the time.
-func (c *Cluster) cutOff(p *Party, cut bool) {
-	c.Net.Cut(p.IP, nameIP, cut)
-	c.Net.Cut(nameIP, p.IP, cut)
+// cutOff cuts a datanode off from the name node or from everybody, both ways, or ends that.
+func (c *Cluster) cutOff(p *Party, from string, cut bool) {
+	c.Net.Cut(p.IP, from, cut)
+	c.Net.Cut(from, p.IP, cut)
 }
 
 // cutOffFor is what follows a cut, which is shorter or longer than it takes to count as dead.
-func (s *session) cutOffFor(p *Party) {
+func (s *session) cutOffFor(p *Party, from string) {
 	if !s.double {
 		s.readAll("10.0.1.2", "right after "+p.Name+" was cut off")
 	}
@@ -172,7 +175,7 @@ func (s *session) cutOffFor(p *Party) {
 	if !s.double {
 		s.readAll("10.0.1.5", "with "+p.Name+" cut off")
 	}
-	s.c.cutOff(p, false)
+	s.c.cutOff(p, from, false)
 }
 
 // afterKill is what follows the end of parties.
