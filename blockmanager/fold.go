@@ -287,7 +287,8 @@ func (m *Manager) rebuilt(uuid string, r *FoldResult) {
 		return
 	}
 	if sl := m.table.find(rec, s.num); sl != nil {
-		if *sl&(slotCorrupt|slotExcess) == slotCorrupt {
+		if *sl&(slotCorrupt|slotExcess) == slotCorrupt && m.beside[id] == s {
+			delete(m.beside, id)
 			*sl &^= slotCorrupt
 			m.dropBad(id, rec, s)
 			m.updateSafe(id, rec, true)

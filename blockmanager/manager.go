@@ -80,6 +80,7 @@ type groups struct {
 	planned []*planned
 	folds   map[dfs.BlockID]*folding // by parity
 	overdue ring[*folding]
+	beside  map[dfs.BlockID]*storage // where a replica is made in the place of a damaged one
 
 	hosts    []*node // with a queue or groups that have room
 	nextHost int
@@ -189,7 +190,7 @@ func New(cfg Config, src Source) (*Manager, error) {
 	m.byHost = map[netip.Addr][]*node{}
 	m.leaving, m.duties = map[dfs.BlockID]leave{}, map[dfs.BlockID]*duty{}
 	m.folds, m.flights = map[dfs.BlockID]*folding{}, map[dfs.BlockID]promise{}
-	m.gathered = map[dfs.BlockID]gathering{}
+	m.gathered, m.beside = map[dfs.BlockID]gathering{}, map[dfs.BlockID]*storage{}
 	m.open = map[dfs.BlockID]*building{}
 	m.corrupt = map[dfs.BlockID][]badReplica{}
 	m.repairs = map[dfs.BlockID]*repair{}

@@ -99,6 +99,9 @@ func (m *Manager) rebuild(now time.Time, r *record, f Facts, v *view, i int) boo
 		m.flag(r, flagStuck, true)
 		return false
 	}
+	if m.has(r, target.node) {
+		m.beside[v.blocks[i].id] = target
+	}
 	sources, sum := v.sources(i)
 	c := Command{Kind: Fold, Block: sum.Block, NewLength: -1, Sources: sources,
 		Sum: Sum{Checksum: sum.Checksum, BytesPer: sum.BytesPer, CRC: sum.CRC, HasCRC: true}}

@@ -179,6 +179,7 @@ func (m *Manager) BadReplica(now time.Time, b dfs.Block, uuid, storage string) {
 	if n == nil || r == nil || !ok || f.State != Complete || b.GenStamp != 0 && b.GenStamp != f.GenStamp {
 		return
 	}
+	delete(m.beside, b.ID) // what comes to stand there may be what is meant
 	for _, s := range n.storages {
 		if (storage == "" || storage == s.report.UUID) && m.table.find(r, s.num) != nil {
 			m.addBad(b.ID, r, badReplica{storage: s, stamp: f.GenStamp})
@@ -233,6 +234,7 @@ func (m *Manager) removeBlock(b dfs.Block) {
 func (m *Manager) forgetGrouped(id dfs.BlockID, r *record) {
 	m.dropLeave(id)
 	m.scatter(id)
+	delete(m.beside, id)
 	for _, bit := range []uint32{flagWaiting, flagDegraded, flagLost, flagStuck} {
 		m.flag(r, bit, false)
 	}
