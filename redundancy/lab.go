@@ -7,7 +7,6 @@ import (
 	"path"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"redoubt/blockmanager"
@@ -35,10 +34,9 @@ type lab struct {
 	nodes   []*machine
 	clients []*station
 	step    func(format string, args ...any) // tells what is being done
+	watch   *stallWatch
 
-	mu     sync.Mutex
-	pieces []time.Duration // of single operations of the present load
-	cpu    float64         // highest share so far
+	cpu float64 // highest share so far
 }
 
 // machine is an emulated node with its disks.
@@ -104,6 +102,7 @@ func newLab(ctx context.Context, cfg *Config, scheme result.Scheme, step func(st
 	if err != nil {
 		return nil, fmt.Errorf("redundancy: %w", err)
 	}
+	l.watch = newStallWatch()
 	if err := l.open(ctx); err != nil {
 		return nil, errors.Join(err, l.close())
 	}
@@ -218,6 +217,7 @@ func (l *lab) close() error {
 	for _, c := range l.clients {
 		errs = append(errs, c.client.Close(), c.hedged.Close())
 	}
+	l.watch.close()
 	return errors.Join(append(errs, l.cluster.Close())...)
 }
 

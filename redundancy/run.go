@@ -76,8 +76,14 @@ func (l *lab) measure(ctx context.Context, r *result.SchemeResult, p *progress) 
 	p.done++
 	l.step("reading")
 	var whole result.Survived
-	if r.Read, whole, err = l.readFiles(ctx, l.all(), reading{}); err != nil {
-		return err
+	for try := range 2 {
+		l.watch.reset()
+		if r.Read, whole, err = l.readFiles(ctx, l.all(), reading{}); err != nil {
+			return err
+		}
+		if try > 0 || l.watch.longest() < stallLimit {
+			break
+		}
 	}
 	if whole.LostFiles > 0 || whole.WrongBytes > 0 {
 		return fmt.Errorf("redundancy: without any fault %d files were lost and %d bytes wrong", whole.LostFiles, whole.WrongBytes)
@@ -85,27 +91,73 @@ func (l *lab) measure(ctx context.Context, r *result.SchemeResult, p *progress) 
 	p.done++
 	for _, f := range l.cfg.Faults {
 		l.step("%s", f.Title())
-		res, err := l.fault(ctx, f)
+		res, err := l.unstalled(ctx, f)
 		r.Faults = append(r.Faults, res)
 		if err != nil {
 			return err
 		}
 		p.done++
 	}
-	l.step("comparing everything once more")
-	_, whole, err = l.readFiles(ctx, l.all(), reading{})
-	if err == nil && (whole.LostFiles > 0 || whole.WrongBytes > 0) {
-		err = fmt.Errorf("redundancy: after all faults were over %d files were lost and %d bytes wrong", whole.LostFiles, whole.WrongBytes)
+	return l.whole(ctx)
+}
+
+// unstalled causes a fault, and once more if the machine underneath stood still meanwhile so
+// that nothing was measured but that. A disk of an array can't be replaced twice.
+func (l *lab) unstalled(ctx context.Context, f result.Fault) (result.FaultResult, error) {
+	l.watch.reset()
+	res, err := l.fault(ctx, f)
+	pause := l.watch.longest()
+	again := !(f == result.Disk && arrays(l.scheme))
+	if pause >= stallLimit && again && err == nil {
+		l.watch.reset()
+		res, err = l.fault(ctx, f)
+		pause = l.watch.longest()
 	}
-	return err
+	if pause >= stallLimit {
+		res.Note = join(res.Note, fmt.Sprintf("the machine underneath stood still for %.1f s", pause.Seconds()))
+	}
+	return res, err
+}
+
+// whole compares all data once more. Nodes that were taken for dead because the machine stood
+// still come back by themselves: what is missing at first is looked for again.
+func (l *lab) whole(ctx context.Context) error {
+	var s result.Survived
+	for try := range 3 {
+		l.step("comparing everything once more")
+		var err error
+		if _, s, err = l.readFiles(ctx, l.all(), reading{}); err != nil {
+			return err
+		}
+		if s.LostFiles == 0 || s.WrongBytes > 0 || try == 2 {
+			break
+		}
+		if err := l.mend(ctx); err != nil {
+			return err
+		}
+	}
+	if s.LostFiles > 0 || s.WrongBytes > 0 {
+		return fmt.Errorf("redundancy: after all faults were over %d files were lost and %d bytes wrong", s.LostFiles, s.WrongBytes)
+	}
+	return nil
 }
 
 // fill writes the data and waits for its final form.
 func (l *lab) fill(ctx context.Context, r *result.SchemeResult, p *progress) (err error) {
-	l.step("writing")
-	before := l.meter()
-	if r.Write, err = l.writeFiles(ctx, l.all(), l.cfg.size); err != nil {
-		return err
+	var before meter
+	for try := range 2 {
+		l.step("writing")
+		l.watch.reset()
+		before = l.meter()
+		if r.Write, err = l.writeFiles(ctx, l.all(), l.cfg.size); err != nil {
+			return err
+		}
+		if try > 0 || l.watch.longest() < stallLimit {
+			break
+		}
+		if err := l.empty(ctx); err != nil {
+			return err
+		}
 	}
 	if r.Write.Failed > 0 {
 		return fmt.Errorf("redundancy: %d files could not be written", r.Write.Failed)
@@ -128,5 +180,16 @@ func (l *lab) fill(ctx context.Context, r *result.SchemeResult, p *progress) (er
 	r.Space.FoldSeconds = max(0, end.Sub(closed).Seconds())
 	r.Space.StoredBytes, err = l.storedAll(l.nodes)
 	r.Space.Ratio = float64(r.Space.StoredBytes) / n
+	return err
+}
+
+// empty removes the data again, for another try.
+func (l *lab) empty(ctx context.Context) error {
+	for _, i := range l.all() {
+		if _, err := l.clients[0].client.Delete(ctx, fileName(i), false); err != nil {
+			return fmt.Errorf("redundancy: %w", err)
+		}
+	}
+	_, err := l.settle(ctx)
 	return err
 }
