@@ -18,7 +18,11 @@ func (dn *DataNode) execute(s *session, c control.Command) {
 	case control.CmdTransfer:
 		work = func() { dn.copyTo(c) }
 	case control.CmdInvalidate:
-		work = func() { dn.invalidate(c.Blocks) }
+		dn.removals.begin()
+		work = func() {
+			defer dn.removals.end()
+			dn.invalidate(c.Blocks)
+		}
 	case control.CmdRecover:
 		work = func() { dn.recoverBlock(s, c) }
 	case control.CmdFold, control.CmdScrubGroup:

@@ -39,6 +39,7 @@ type DataNode struct {
 	streams  atomic.Int64
 	sessions []*session
 	arrays   arrays
+	removals removals
 	rates
 
 	groups *groups

@@ -73,6 +73,33 @@ func TestNameNodeRestarts(t *testing.T) {
 	})
 }
 
+// A replica that an order is about to remove is not reported to a name node that does not
+// know of the order: it could let go of another one because of it.
+func TestRegistersWhenRemovalsAreDone(t *testing.T) {
+	nn, nodes := startCluster(t, 1)
+	n := nodes[0]
+	uuid := n.ID().UUID
+	b := writeBlock(t, newBlock(), pattern(1000, 1), nodes)
+	n.removals.begin() // as if the removal's turn had not come yet
+	nn.stop()
+	fresh := startNameNode(t, nn.addr)
+	waits := func() bool {
+		n.removals.mu.Lock()
+		defer n.removals.mu.Unlock()
+		return n.removals.idle != nil
+	}
+	require.Eventually(t, waits, patience, time.Millisecond)
+	fresh.update(func() { require.Zero(t, fresh.registered[uuid]) })
+	n.invalidate([]dfs.Block{b})
+	n.removals.end()
+	fresh.wait(t, "registration and report", func() bool { return fresh.registered[uuid] == 1 && fresh.reports[uuid] >= 1 })
+	fresh.update(func() {
+		for _, replicas := range fresh.replicas {
+			require.NotContains(t, replicas, b.ID)
+		}
+	})
+}
+
 // Incremental reports that fail are sent again, in order.
 func TestReportsAreNotLost(t *testing.T) {
 	nn, nodes := startCluster(t, 1)
