@@ -157,13 +157,17 @@ func (n *NameNode) Append(ctx context.Context, c *dfs.Caller, path, holder strin
 		if f.UnderConstruction {
 			return nil, nil, r.takeOver(f, path, "APPEND_FILE", holder)
 		}
-		if flags&dfs.CreateFlagNewBlock == 0 {
+		last, ok := n.ns.LastBlock(f.ID)
+		// Clients take the file's length modulo the block size for that of its last block.
+		// Where a block inside is short that is wrong: they get a new one.
+		newBlock := flags&dfs.CreateFlagNewBlock != 0 || ok && last.Offset%f.BlockSize != 0
+		if !newBlock {
 			if err := r.appendable(f, path); err != nil {
 				return nil, nil, err
 			}
 		}
 		return &namespace.Append{Head: r.headOnce(r.auth(&r.walk, len(r.walk.Chain))), File: f.ID, Holder: holder,
-			Machine: r.machine(), NewBlock: flags&dfs.CreateFlagNewBlock != 0}, nil, nil
+			Machine: r.machine(), NewBlock: newBlock}, nil, nil
 	})
 	r.auditNew(err, "append", path)
 	if err != nil {

@@ -217,6 +217,16 @@ func TestAppend(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, done)
 	require.Equal(t, int64(1<<20+200), r.stat("/f").Length)
+	// Now there is a short block inside. Hadoop's client takes the file's length modulo the
+	// block size for that of the last block, so that one is not given any more.
+	lb, _, err = r.Append(ctx, by("root"), "/f", "w5", 0)
+	require.NoError(t, err)
+	require.Nil(t, lb)
+	more = r.received(r.addBlock("/f", "w5", nil), 7)
+	done, err = r.Complete(ctx, by("root"), "/f", "w5", &more, 0)
+	require.NoError(t, err)
+	require.True(t, done)
+	require.Equal(t, int64(1<<20+207), r.stat("/f").Length)
 	r.write("/full", 1<<20)
 	lb, _, err = r.Append(ctx, by("root"), "/full", "w5", 0)
 	require.NoError(t, err)
