@@ -116,7 +116,11 @@ func (s raid5Shell) ok(tool string, args ...string) string {
 func (s raid5Shell) run(tool string, args ...string) (code int, out string) {
 	// The shells in one JVM would share file systems, with the settings of the first one.
 	args = append([]string{"-D", "fs.hdfs.impl.disable.cache=true", "-D", "dfs.blocksize=1048576", "-D", "dfs.namenode.http-address=" + s.c.http}, args...)
+	begun := time.Now()
 	r := s.c.hadoop(s.t, currentUser(s.t), tool, args...)
+	if took := time.Since(begun); took > 5*time.Second {
+		s.t.Logf("%s %q took %s", tool, args[6:], took)
+	}
 	return r.code, r.out + r.err
 }
 

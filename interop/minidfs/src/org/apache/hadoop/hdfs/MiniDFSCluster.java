@@ -32,7 +32,11 @@ import org.apache.hadoop.ipc.RemoteException;
  * into Hadoop's servers finds no such method here, and fails with NoSuchMethodError.
  */
 public class MiniDFSCluster implements AutoCloseable {
-  private static final Pattern READY = Pattern.compile("ready in \\d+ ms: hdfs://[^:]+:(\\d+) .*");
+  private static final Pattern READY = Pattern.compile("ready in \\d+ ms: hdfs://[^:]+:(\\d+) (http://\\S+).*");
+
+  /** The storage policy of everything, and with it the settings KEY=VALUE,... of the cluster; none when null. */
+  private static final String POLICY = System.getProperty("minidfs.policy");
+  private static final String SETTINGS = System.getProperty("minidfs.settings", "");
 
   private static Path latest; // the directory of the cluster built last
 
@@ -40,6 +44,7 @@ public class MiniDFSCluster implements AutoCloseable {
   private final int datanodes;
   private final Path dir;
   private int port;
+  private String web;
   private Process process;
 
   /** Collects what a test wants of its cluster. */
@@ -131,7 +136,7 @@ public class MiniDFSCluster implements AutoCloseable {
 
   MiniDFSCluster(Configuration conf, int datanodes, int port, boolean format) throws IOException {
     this.conf = conf;
-    this.datanodes = datanodes;
+    this.datanodes = POLICY == null ? datanodes : Math.max(datanodes, 4);
     this.port = port;
     if (format || latest == null) {
       remove(latest);
@@ -158,6 +163,9 @@ public class MiniDFSCluster implements AutoCloseable {
       command.addAll(List.of("-D", "dfs.namenode.fs-limits.min-block-size=0"));
     }
     command.addAll(List.of("-D", "fs.trash.interval=" + conf.get("fs.trash.interval", "0")));
+    for (String setting : SETTINGS.isEmpty() ? new String[0] : SETTINGS.split(",")) {
+      command.addAll(List.of("-D", setting));
+    }
     ProcessBuilder builder = new ProcessBuilder(command)
         .redirectError(ProcessBuilder.Redirect.appendTo(new File(System.getProperty("minidfs.log", "/dev/null"))));
     builder.environment().remove("HADOOP_CONF_DIR");
@@ -172,13 +180,31 @@ public class MiniDFSCluster implements AutoCloseable {
       throw new IOException("no cluster: " + line);
     }
     port = Integer.parseInt(ready.group(1));
+    web = ready.group(2);
     Thread drain = new Thread(() -> out.lines().forEach(l -> { }));
     drain.setDaemon(true);
     drain.start();
     FileSystem.setDefaultUri(conf, getURI());
+    if (POLICY != null) {
+      try (FileSystem fs = getNewFileSystemInstance(0)) {
+        fs.setStoragePolicy(new org.apache.hadoop.fs.Path("/"), POLICY);
+      }
+    }
+  }
+
+  /** Says how many parity blocks were made. */
+  private void report() {
+    try (Stream<String> lines = new BufferedReader(new InputStreamReader(URI.create(web + "/metrics").toURL().openStream())).lines()) {
+      lines.filter(l -> l.startsWith("redoubt_namenode_parity_folds_total ")).forEach(System.out::println);
+    } catch (IOException e) {
+      System.out.println("no metrics: " + e);
+    }
   }
 
   private void stop() {
+    if (POLICY != null) {
+      report();
+    }
     process.destroy();
     try {
       if (!process.waitFor(20, TimeUnit.SECONDS)) {
