@@ -28,7 +28,8 @@ type Config struct {
 	// DeadAfter is how long a node may be silent before it counts as dead; 0: 3 s, or as long
 	// as it takes to read all data before repair begins, by the rates.
 	DeadAfter time.Duration
-	// SettleLimit is how long to wait for repair to come to its end, 60 s.
+	// SettleLimit is how long to wait for repair to come to its end, 10 min. A repair that
+	// does not go on is given up sooner.
 	SettleLimit time.Duration
 
 	Progress func(Step)   // nil: nobody watches
@@ -127,7 +128,7 @@ func (c *Config) applyDefaults() {
 		}
 	}
 	if c.SettleLimit == 0 {
-		c.SettleLimit = time.Minute
+		c.SettleLimit = 10 * time.Minute
 	}
 	if c.Hedge == 0 {
 		c.Hedge = 20 * time.Millisecond

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"time"
 
 	"redoubt/redundancy/result"
 	"redoubt/wire/control"
@@ -29,6 +30,7 @@ func (l *lab) corruption(ctx context.Context, m *machine, r *result.FaultResult)
 		return err
 	}
 	l.step("scrubbing")
+	begun := time.Now()
 	if arrays(l.scheme) {
 		if err := l.verify(ctx, m); err != nil {
 			return err
@@ -51,6 +53,9 @@ func (l *lab) corruption(ctx context.Context, m *machine, r *result.FaultResult)
 		return err
 	}
 	r.Repair.Needed, r.Repair.Complete = true, left == 0
+	if left == 0 {
+		r.Repair.Seconds = time.Since(begun).Seconds()
+	}
 	r.Note = fmt.Sprintf("%d of %d spoiled places made good by readers and a scrub", len(spots)-left, len(spots))
 	return nil
 }

@@ -173,7 +173,9 @@ func (l *lab) lostNodes(ctx context.Context, gone []*machine, busy bool, r *resu
 	if err := l.repairing(ctx, bays(stood), had, busy, r); err != nil {
 		return err
 	}
-	if err := l.writing(ctx, r); err != nil {
+	if len(stood) == 0 {
+		r.Note = join(r.Note, "no node was left")
+	} else if err := l.writing(ctx, r); err != nil {
 		return err
 	}
 	l.step("starting what was lost again")

@@ -152,7 +152,9 @@ func (l *lab) fill(ctx context.Context, r *result.SchemeResult, p *progress) (er
 		if r.Write, err = l.writeFiles(ctx, l.all(), l.cfg.size); err != nil {
 			return err
 		}
-		if try > 0 || l.watch.longest() < stallLimit {
+		// An array keeps the room of what was removed for later: its space would not be that
+		// of the data any more.
+		if try > 0 || l.watch.longest() < stallLimit || arrays(l.scheme) {
 			break
 		}
 		if err := l.empty(ctx); err != nil {

@@ -19,6 +19,19 @@ func (c *Config) calm() time.Duration { return min(c.DeadAfter/6, 400*time.Milli
 // foldIdle is how long blocks wait for their group to fill up.
 func (c *Config) foldIdle() time.Duration { return min(c.DeadAfter/6, 500*time.Millisecond) }
 
+// patience is how long nothing may change until a wait is given up: some times what one step
+// takes, be it to notice a death or to move a group's blocks over one link.
+func (c *Config) patience() time.Duration {
+	s := &c.Setup
+	p := max(20*time.Second, 2*c.DeadAfter)
+	for _, rate := range []float64{s.DiskRate, s.LinkRate} {
+		if rate > 0 {
+			p = max(p, seconds(4*float64(s.BlockBytes)*float64(s.Parity+1)/rate))
+		}
+	}
+	return min(p, c.SettleLimit)
+}
+
 // todo says what a cluster still has to do to be as redundant as it can be; "" is nothing.
 func todo(s blockmanager.Stats) string {
 	var what []string
@@ -39,9 +52,11 @@ func todo(s blockmanager.Stats) string {
 	return strings.Join(what, ", ")
 }
 
-// wait polls until ok is true. The error names what was waited for and how things stood.
+// wait polls until ok is true, as long as how things stand goes on to change. The error names
+// what was waited for and how things stood.
 func (l *lab) wait(ctx context.Context, what string, ok func() (bool, string)) error {
-	end := time.Now().Add(l.cfg.SettleLimit)
+	begun, patience := time.Now(), l.cfg.patience()
+	moved, last := begun, ""
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
@@ -49,9 +64,12 @@ func (l *lab) wait(ctx context.Context, what string, ok func() (bool, string)) e
 		if done {
 			return nil
 		}
-		if time.Now().After(end) {
+		if how != last {
+			moved, last = time.Now(), how
+		}
+		if time.Since(begun) > l.cfg.SettleLimit || time.Since(moved) > patience {
 			l.cfg.Log.Info("redundancy: gave up waiting", "for", what, "how", how, "stats", fmt.Sprintf("%+v", l.stats()))
-			return &unsettledError{what, how, l.cfg.SettleLimit}
+			return &unsettledError{what, how, time.Since(begun).Round(time.Second)}
 		}
 		select {
 		case <-ctx.Done():
@@ -63,11 +81,11 @@ func (l *lab) wait(ctx context.Context, what string, ok func() (bool, string)) e
 
 type unsettledError struct {
 	what, how string
-	limit     time.Duration
+	waited    time.Duration
 }
 
 func (e *unsettledError) Error() string {
-	return fmt.Sprintf("redundancy: after %v still waiting for %s: %s", e.limit, e.what, e.how)
+	return fmt.Sprintf("redundancy: after %v still waiting for %s: %s", e.waited, e.what, e.how)
 }
 
 // settle waits until the cluster has nothing left to do, and gives the moment from which on
