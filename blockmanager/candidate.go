@@ -287,8 +287,10 @@ const pickTries = 16
 
 // draw takes up to want candidates that host can fold into a group of size blocks, each on
 // a node that is not among taken, which are the nodes that the group stands on already, host
-// included; with strict, no rack gets more than its share. Fewer than least are none.
-func (m *Manager) draw(host *node, q *forming, taken []*node, least, want, size int, strict bool) []picked {
+// included; with strict, no rack gets more than its share. Fewer than least are none. A
+// parity is as long as its longest member: they are taken as near to like, a length, as
+// there are; if that is negative, to the longest.
+func (m *Manager) draw(host *node, q *forming, taken []*node, least, want, size int, strict bool, like int64) []picked {
 	list := slices.Clone(q.buckets)
 	list = slices.DeleteFunc(list, func(b *bucket) bool {
 		return b.ids.len() == 0 || !b.data.inService() || slices.Contains(taken, b.data)
@@ -297,6 +299,9 @@ func (m *Manager) draw(host *node, q *forming, taken []*node, least, want, size 
 		return nil
 	}
 	slices.SortStableFunc(list, func(a, b *bucket) int { return b.ids.len() - a.ids.len() })
+	if like < 0 {
+		like = m.longest(list[:min(len(list), 2*want)])
+	}
 	taken = slices.Clone(taken)
 	room := func(n *node) bool {
 		same := 0
@@ -318,6 +323,7 @@ func (m *Manager) draw(host *node, q *forming, taken []*node, least, want, size 
 		if !room(b.data) {
 			continue
 		}
+		m.advanceTo(b, like)
 		if p, ok := m.drawFrom(host, q, b, room); ok {
 			got, taken = append(got, p), append(taken, p.data)
 		}
@@ -329,6 +335,49 @@ func (m *Manager) draw(host *node, q *forming, taken []*node, least, want, size 
 		return nil
 	}
 	return got
+}
+
+// lengthTries bounds the entries of one bucket whose lengths are looked at for one group.
+const lengthTries = 32
+
+// longest is the greatest length of what stands first in some buckets.
+func (m *Manager) longest(list []*bucket) (most int64) {
+	for _, b := range list {
+		for i := range min(b.ids.len(), lengthTries) {
+			if f, ok := m.src.Block(b.ids.at(i)); ok {
+				most = max(most, f.Length)
+			}
+		}
+	}
+	return most
+}
+
+// advanceTo brings the candidate whose length is nearest to like to a bucket's front.
+func (m *Manager) advanceTo(b *bucket, like int64) {
+	best, at := int64(-1), 0
+	for i := range min(b.ids.len(), lengthTries) {
+		f, ok := m.src.Block(b.ids.at(i))
+		if !ok {
+			continue
+		}
+		if d := max(f.Length-like, like-f.Length); best < 0 || d < best {
+			best, at = d, i
+		}
+	}
+	for range at {
+		b.ids.push(b.ids.pop())
+	}
+}
+
+// even reports whether a parity of these blocks would be not much longer than they are on
+// average.
+func even(list []picked) bool {
+	var sum, most int64
+	for _, p := range list {
+		sum += p.block.Length
+		most = max(most, p.block.Length)
+	}
+	return 4*most*int64(len(list)) <= 5*sum
 }
 
 // drawFrom takes the first good candidate of a bucket.

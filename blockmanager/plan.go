@@ -30,6 +30,7 @@ const (
 	dutyBudget = 128  // groups looked at
 	hostBudget = 4096 // buckets of candidates
 	shortTries = 4    // groups with room, of one node
+	evenUntil  = 16   // groups' worth of candidates that wait on one node for others of their length
 )
 
 // ParityPlans gives up to max changes of parity groups that are due, the most urgent ones
@@ -173,7 +174,7 @@ func (m *Manager) plannedOn(n *node) (count int) {
 func (m *Manager) extend(v *view, host *node, members []dfs.Block, taken []*node) {
 	k := v.group.Data
 	if q := host.host.of(k); q != nil && len(members) < k {
-		for _, p := range m.draw(host, q, taken, 1, k-len(members), k+1, m.liveRacks > k) {
+		for _, p := range m.draw(host, q, taken, 1, k-len(members), k+1, m.liveRacks > k, v.group.Parity.Length) {
 			members = append(members, p.block)
 		}
 	}
@@ -275,9 +276,15 @@ func (m *Manager) planAt(now time.Time, h *node, q *forming, service int) bool {
 	idle := now.Sub(q.last) >= m.cfg.Parity.Idle
 	alone := []*node{h}
 	strict := m.liveRacks > q.k && waiting < 4*q.k && !idle
-	if got := m.draw(h, q, alone, full, full, full+1, strict); got != nil {
-		m.plan(ParityPlan{Members: blocksOf(got), Data: q.k}, h)
-		return true
+	if got := m.draw(h, q, alone, full, full, full+1, strict, -1); got != nil {
+		if idle || waiting >= evenUntil*full || even(got) {
+			m.plan(ParityPlan{Members: blocksOf(got), Data: q.k}, h)
+			return true
+		}
+		m.effort++
+		for _, p := range got { // better company may come
+			q.push(q.bucket(p.data), p.block.ID)
+		}
 	}
 	if m.fillUp(h, q, full, idle) {
 		return true
@@ -286,7 +293,7 @@ func (m *Manager) planAt(now time.Time, h *node, q *forming, service int) bool {
 		return false
 	}
 	for _, strict := range []bool{true, false} {
-		if got := m.draw(h, q, alone, 2, full, full+1, strict); got != nil {
+		if got := m.draw(h, q, alone, 2, full, full+1, strict, -1); got != nil {
 			m.plan(ParityPlan{Members: blocksOf(got), Data: q.k}, h)
 			return true
 		}
@@ -336,7 +343,7 @@ func (m *Manager) fillUp(h *node, q *forming, full int, idle bool) bool {
 		if idle {
 			room = min(1, room)
 		}
-		if got := m.draw(h, q, taken, max(1, room), q.k-living, q.k+1, m.liveRacks > q.k); got != nil {
+		if got := m.draw(h, q, taken, max(1, room), q.k-living, q.k+1, m.liveRacks > q.k, v.group.Parity.Length); got != nil {
 			m.plan(ParityPlan{Replaces: parity, Members: append(members, blocksOf(got)...), Data: q.k}, h)
 			return true
 		}

@@ -37,6 +37,14 @@ func (r *ring[T]) pop() T {
 
 func (r *ring[T]) peek() T { return r.buf[r.head] }
 
+// at is the entry that i others stand before.
+func (r *ring[T]) at(i int) T {
+	if i += r.head; i >= len(r.buf) {
+		i -= len(r.buf)
+	}
+	return r.buf[i]
+}
+
 func (r *ring[T]) resize(size int) {
 	buf := make([]T, size)
 	n := copy(buf, r.buf[r.head:min(len(r.buf), r.head+r.n)])
