@@ -18,9 +18,9 @@ func (dn *DataNode) execute(s *session, c control.Command) {
 	case control.CmdTransfer:
 		work = func() { dn.copyTo(c) }
 	case control.CmdInvalidate:
-		dn.removals.begin()
+		dn.state.removals.begin()
 		work = func() {
-			defer dn.removals.end()
+			defer dn.state.removals.end()
 			dn.invalidate(c.Blocks)
 		}
 	case control.CmdRecover:

@@ -39,7 +39,6 @@ type DataNode struct {
 	streams  atomic.Int64
 	sessions []*session
 	arrays   arrays
-	removals removals
 	rates
 
 	groups *groups
@@ -66,6 +65,7 @@ type state struct {
 	verifying  map[dfs.BlockID]bool
 	failed     map[string]bool // directories of volumes that could not be used at the last heartbeat
 	closed     bool
+	removals   removals
 }
 
 // Start listens and then works in the background: it finds a name node, opens the volumes

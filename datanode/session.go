@@ -106,7 +106,7 @@ func (s *session) register(ctx context.Context) error {
 		return dfs.Errorf(dfs.IncorrectVersion, "name node %s is of cluster %s, pool %s; this datanode's volumes belong to cluster %s, pool %s",
 			s.addr, hs.Cluster.ClusterID, hs.Cluster.PoolID, mine.ClusterID, mine.PoolID)
 	}
-	if err := s.dn.removals.wait(ctx); err != nil {
+	if err := s.dn.state.removals.wait(ctx); err != nil {
 		return err
 	}
 	reply, err := s.nn.Register(ctx, &control.RegisterRequest{

@@ -80,18 +80,18 @@ func TestRegistersWhenRemovalsAreDone(t *testing.T) {
 	n := nodes[0]
 	uuid := n.ID().UUID
 	b := writeBlock(t, newBlock(), pattern(1000, 1), nodes)
-	n.removals.begin() // as if the removal's turn had not come yet
+	n.state.removals.begin() // as if the removal's turn had not come yet
 	nn.stop()
 	fresh := startNameNode(t, nn.addr)
 	waits := func() bool {
-		n.removals.mu.Lock()
-		defer n.removals.mu.Unlock()
-		return n.removals.idle != nil
+		n.state.removals.mu.Lock()
+		defer n.state.removals.mu.Unlock()
+		return n.state.removals.idle != nil
 	}
 	require.Eventually(t, waits, patience, time.Millisecond)
 	fresh.update(func() { require.Zero(t, fresh.registered[uuid]) })
 	n.invalidate([]dfs.Block{b})
-	n.removals.end()
+	n.state.removals.end()
 	fresh.wait(t, "registration and report", func() bool { return fresh.registered[uuid] == 1 && fresh.reports[uuid] >= 1 })
 	fresh.update(func() {
 		for _, replicas := range fresh.replicas {
