@@ -3,9 +3,11 @@ package array
 import "sync"
 
 const (
-	// aheadAfter is after how many bytes read in sequence reading ahead begins.
-	aheadAfter = 128 << 10
-	// aheadGroups is how many groups are on their way besides the one being read.
+	// aheadAfter is after how many bytes read in sequence reading ahead begins: shorter
+	// ones are readers that want a range.
+	aheadAfter = 256 << 10
+	// aheadGroups is how many groups are on their way besides the one being read, at most;
+	// there are as many as have been read.
 	aheadGroups = 3
 	// aheadTotal is how many groups all readers together may have fetched ahead.
 	aheadTotal = 128
@@ -43,7 +45,7 @@ func (r *readAhead) read(h *handle, p []byte, off, size int64) (done int, ok boo
 		r.run = int64(len(p))
 	}
 	r.next = off + int64(len(p))
-	inSequence := r.run >= aheadAfter && r.run > int64(len(p))
+	inSequence := r.run > aheadAfter && r.run > int64(len(p))
 	end := size
 	if !inSequence {
 		end = r.next
@@ -85,7 +87,7 @@ func (r *readAhead) fetch(h *handle, off, end, size int64) *fetched {
 		kept = append(kept, x)
 	}
 	r.parts = kept
-	for i := range int64(aheadGroups + 1) {
+	for i := range 1 + min(aheadGroups, r.run/(sb*int64(a.rows))) {
 		start := first + i*int64(a.rows)
 		if start*sb >= end {
 			break
