@@ -92,7 +92,7 @@ var blockManagerKeys = []Key{
 	{Name: "redoubt.raid.fold.idle", Kind: Duration, Unit: time.Second, Default: "30", Min: 0.001, Max: 1 << 31, Doc: "blocks under RAID5 wait so long for a parity group to fill up (s)"},
 	{Name: "redoubt.raid.fold.streams", Kind: Int, Default: "2", Min: 1, Max: 1 << 10, Doc: "parities a datanode makes at a time"},
 	{Name: "redoubt.raid.fold.retry", Kind: Duration, Unit: time.Second, Default: "30", Min: 0.001, Max: 1 << 31, Doc: "pause after a parity could not be made (s)"},
-	{Name: "redoubt.raid.hold", Kind: Duration, Unit: time.Second, Default: "120", Min: 0.001, Max: 1 << 31, Doc: "a block that left its parity group to be changed joins none for so long (s)"},
+	{Name: "redoubt.raid.hold", Kind: Duration, Unit: time.Second, Default: "120", Min: 0.001, Max: 1 << 31, Doc: "a block that is to be changed stays out of parity groups for so long; it must be longer than making a parity takes (s)"},
 	{Name: "redoubt.raid.scrub.period", Kind: Duration, Unit: time.Hour, Default: "168", Max: 1 << 20, Doc: "how long a round of comparing all parity groups with their checksums takes (h); 0: never"},
 	{Name: "dfs.namenode.replication.work.multiplier.per.iteration", Kind: Int, Default: "2", Min: 1, Max: 1 << 20, Doc: "blocks to repair per live datanode and round"},
 	{Name: "dfs.namenode.replication.max-streams", Kind: Int, Default: "2", Min: 1, Max: 1 << 20, Old: []string{"dfs.max-repl-streams"}, Doc: "copies a datanode makes at a time"},
