@@ -16,7 +16,8 @@ import (
 // client. Most others reach into Hadoop's servers in their own process, or into what
 // Hadoop's tests tell them there about users and groups.
 var hdfsSuites = []string{"hdfs.TestHFlush", "hdfs.TestDFSMkdirs", "hdfs.TestListFilesInDFS", "hdfs.TestSeekBug", "hdfs.TestFileAppend2",
-	"hdfs.TestHDFSFileSystemContract", "hdfs.TestRestartDFS", "hdfs.TestLocalDFS", "hdfs.TestWriteRead"}
+	"hdfs.TestHDFSFileSystemContract", "hdfs.TestRestartDFS", "hdfs.TestLocalDFS", "hdfs.TestWriteRead",
+	"hdfs.TestMultiThreadedHflush", "hdfs.TestFileConcurrentReader", "hdfs.TestClose", "hdfs.TestAppendDifferentChecksum"}
 
 // TestHDFSSuites runs HDFS's own JUnit tests with a MiniDFSCluster of ours in front of
 // Hadoop's, which starts a cluster for every test, with the settings of that test.

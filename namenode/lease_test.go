@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"redoubt/dfs"
+	"redoubt/namespace"
 	"redoubt/wire/control"
 )
 
@@ -321,6 +322,28 @@ func TestOpenBlockAfterRestart(t *testing.T) {
 		give.NewLength = 0 // it has an empty one: nothing was acknowledged
 		require.NoError(t, r.CommitSync(ctx, give))
 	})
+}
+
+// A block that is in the log while the block manager is still to be told of it has nothing
+// that a reader could miss.
+func TestOpenBlockJustAllocated(t *testing.T) {
+	r := newRig(t, 3)
+	r.create("root", "/f", "w")
+	_, err := r.propose(ctx, &namespace.AddBlock{File: r.stat("/f").ID, Holder: "w"})
+	require.NoError(t, err)
+	found, err := r.BlockLocations(by("root"), "/f", 0, 1<<62)
+	require.NoError(t, err)
+	require.Zero(t, found.FileLength)
+	require.Empty(t, found.Last.Locs)
+
+	// The same for a reopened one: its replicas are where they were.
+	blocks := r.write("/g", 100)
+	_, err = r.propose(ctx, &namespace.Append{File: r.stat("/g").ID, Holder: "w"})
+	require.NoError(t, err)
+	found, err = r.BlockLocations(by("root"), "/g", 0, 1<<62)
+	require.NoError(t, err)
+	require.Equal(t, blocks[0].ID, found.Last.ID)
+	require.Len(t, found.Last.Locs, 3)
 }
 
 // After a restart an append waits until the last block's datanodes have reported: what is

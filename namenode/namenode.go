@@ -25,6 +25,8 @@ type NameNode struct {
 	started time.Time
 	// completeBlocks is how many blocks were complete at the start: what safe mode waits for.
 	completeBlocks int64
+	// firstBlock is the first block that was not handed out before the start.
+	firstBlock dfs.BlockID
 
 	// state guards ns. The journal write-locks it to apply; everybody else only reads.
 	state   sync.RWMutex
@@ -112,6 +114,7 @@ func Start(ctx context.Context, cfg Config) (*NameNode, error) {
 	})
 	n.audit = newAuditLog(cfg.Audit, cfg.Log)
 	counts := n.ns.Counts()
+	n.firstBlock = counts.NextBlock
 	n.log.Info("name node started", "cluster", n.cluster.ClusterID, "txid", n.ns.Applied(), "files", counts.Files,
 		"directories", counts.Directories, "blocks", counts.Blocks, "after", time.Since(now).Round(time.Microsecond))
 	n.checkSafeMode()

@@ -179,11 +179,12 @@ const reportTime = 30 * time.Second
 
 // unreported refuses to open a file while its datanodes may not have reported yet. For a
 // block being written without any datanode, clients would take the length known here,
-// which is less than what was synced.
+// which is less than what was synced. In a block of after the start nothing was: its writer
+// is being told where to go.
 func (r *request) unreported(path string, lb *dfs.LocatedBlocks) error {
 	n := r.n
 	startup := n.safe.isStartup()
-	bare := lb.Last != nil && !lb.LastComplete && len(lb.Last.Locs) == 0 && (startup || r.now.Sub(n.started) < reportTime)
+	bare := lb.Last != nil && !lb.LastComplete && len(lb.Last.Locs) == 0 && lb.Last.ID < n.firstBlock && (startup || r.now.Sub(n.started) < reportTime)
 	for i := range lb.Blocks {
 		bare = bare || startup && len(lb.Blocks[i].Locs) == 0 && !lb.Blocks[i].Corrupt
 	}
@@ -254,7 +255,9 @@ func (r *request) locate(b namespace.BlockInfo) dfs.LocatedBlock {
 		lb.Locs, lb.Corrupt = r.n.blocks.Locate(nil, b.ID, r.c.Addr)
 		return lb
 	}
-	lb.Locs = r.n.expected(b.ID)
+	if lb.Locs = r.n.expected(b.ID); len(lb.Locs) == 0 { // it is being reopened: its replicas are known as those of a complete one
+		lb.Locs, _ = r.n.blocks.Locate(nil, b.ID, r.c.Addr)
+	}
 	return lb
 }
 
