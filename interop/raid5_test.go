@@ -79,7 +79,7 @@ func TestRAID5Contract(t *testing.T) {
 		suites = contractTests
 	}
 	c.contract(t, classes, suites...)
-	c.wantFolds(t, 10)
+	c.wantFolds(t, 3)
 }
 
 // TestRAID5GoClient runs colinmarc/hdfs's own suite on such a cluster, TestRAID5HDFSNative
