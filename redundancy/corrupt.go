@@ -100,18 +100,12 @@ func (l *lab) verify(ctx context.Context, m *machine) error {
 	return nil
 }
 
-// spoil inverts up to n bytes on one disk: one in each of n files of blocks, or anywhere in
-// a member of an array.
+// spoil inverts up to n bytes on one disk, each in another file.
 func (l *lab) spoil(m *machine, b *bay, n int) ([]spot, error) {
 	rng := rand.New(rand.NewPCG(l.cfg.Setup.Seed, 0xbad))
 	var all []spot
 	err := walk(l.cfg.FS, b.dir, func(name string, size int64) {
-		switch {
-		case arrays(l.scheme) && size >= 1<<16:
-			for range n {
-				all = append(all, spot{m: m, name: name, off: rng.Int64N(size)})
-			}
-		case isBlock(name) && size > 0:
+		if l.keeps(name) && size > 0 {
 			all = append(all, spot{m: m, name: name, off: rng.Int64N(size)})
 		}
 	})

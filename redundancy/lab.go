@@ -234,18 +234,22 @@ func (l *lab) disks() (all []*slowfs.Disk) {
 	return all
 }
 
-// stored adds up the files on a disk: blocks and parity. A member of an array does not tell
-// what its bytes are of: there it is everything, with checksums and the array's own log.
+// stored adds up the files on a disk: blocks and parity. In a member of an array it is the
+// files of stripes, with the checksums in them, but not the array's own log and reserve.
 func (l *lab) stored(b *bay) (sum int64, err error) {
 	err = walk(l.cfg.FS, b.dir, func(name string, size int64) {
-		if arrays(l.scheme) || isBlock(name) {
+		if l.keeps(name) {
 			sum += size
 		}
 	})
 	return sum, err
 }
 
-func isBlock(name string) bool {
+// keeps tells whether a file on a disk holds users' data or parity.
+func (l *lab) keeps(name string) bool {
+	if arrays(l.scheme) {
+		return strings.Contains(name, "/o/")
+	}
 	base := path.Base(name)
 	return strings.HasPrefix(base, "blk_") && !strings.HasSuffix(base, ".meta")
 }
