@@ -170,7 +170,10 @@ func arrayInfo(s array.Status) control.ArrayInfo {
 }
 
 // ArrayReplace puts a directory in a member's place.
-func (a arrayAdmin) ArrayReplace(_ context.Context, req *control.ArrayReplaceRequest) (*control.ArrayReplaceReply, error) {
+func (a arrayAdmin) ArrayReplace(ctx context.Context, req *control.ArrayReplaceRequest) (*control.ArrayReplaceReply, error) {
+	if err := a.dn.checkSuperuser(control.CallerUser(ctx)); err != nil {
+		return nil, dfs.Errorf(dfs.Permission, "%v", err)
+	}
 	if !path.IsAbs(req.Old) || !path.IsAbs(req.New) {
 		return nil, dfs.Errorf(dfs.IllegalArgument, "want absolute directories, have %q and %q", req.Old, req.New)
 	}
@@ -211,6 +214,9 @@ func (dn *DataNode) freeDir(dir string) error {
 
 // ArrayVerify reads every stripe of every array and repairs what can be.
 func (a arrayAdmin) ArrayVerify(ctx context.Context, _ *control.ArrayVerifyRequest) (*control.ArrayVerifyReply, error) {
+	if err := a.dn.checkSuperuser(control.CallerUser(ctx)); err != nil {
+		return nil, dfs.Errorf(dfs.Permission, "%v", err)
+	}
 	reply := &control.ArrayVerifyReply{}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

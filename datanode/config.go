@@ -36,6 +36,9 @@ type Config struct {
 	// FailedVolumesTolerated is blockstore's: 0 tolerates all but one, negative none.
 	FailedVolumesTolerated int
 
+	// Superuser is who may administer the datanode over its RPC; "": everybody.
+	Superuser string
+
 	Pprof    bool                  // serve /debug/pprof on the HTTP port
 	Log      *slog.Logger          // nil drops everything
 	Registry prometheus.Registerer // where metrics go; nil: a registry of its own

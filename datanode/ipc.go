@@ -2,6 +2,7 @@ package datanode
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -29,6 +30,13 @@ func (dn *DataNode) startIPC() {
 
 // serveIPC answers ClientDatanodeProtocol.
 func (dn *DataNode) serveIPC(c *hadooprpc.Call) {
+	switch c.Method {
+	case "triggerBlockReport", "getVolumeReport", "getBalancerBandwidth", "shutdownDatanode", "refreshNamenodes":
+		if err := dn.checkSuperuser(c.Caller.User); err != nil {
+			c.Fail("org.apache.hadoop.security.AccessControlException", err.Error())
+			return
+		}
+	}
 	switch c.Method {
 	case "getReplicaVisibleLength":
 		dn.visibleLength(c)
@@ -64,6 +72,14 @@ func (dn *DataNode) serveIPC(c *hadooprpc.Call) {
 	default:
 		c.FailNoSuchMethod()
 	}
+}
+
+// checkSuperuser refuses everybody but the superuser, if there is one.
+func (dn *DataNode) checkSuperuser(user string) error {
+	if s := dn.cfg.Superuser; s != "" && user != s {
+		return fmt.Errorf("Access denied for user %s. Superuser privilege is required", user)
+	}
+	return nil
 }
 
 func (dn *DataNode) visibleLength(c *hadooprpc.Call) {

@@ -22,6 +22,7 @@ type admin struct {
 	c    *client.Client
 	uri  string // hdfs://authority
 	home string
+	user string
 	zone *time.Location
 }
 
@@ -126,7 +127,7 @@ func (e *env) administer(ctx context.Context, cmd *adminCmd, args []string) int 
 		return complain(err)
 	}
 	defer c.Close()
-	err = cmd.run(&admin{ctx, out, e.stderr, c, "hdfs://" + u.authority, "/user/" + e.user, time.Local}, args)
+	err = cmd.run(&admin{ctx, out, e.stderr, c, "hdfs://" + u.authority, "/user/" + e.user, e.user, time.Local}, args)
 	if errors.Is(err, errSaid) {
 		return exitUsage
 	}

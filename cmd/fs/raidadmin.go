@@ -26,7 +26,7 @@ func (a *admin) arrayNodes(args []string) ([]arrayNode, error) {
 		return nil, err
 	}
 	open := func(name, addr string) arrayNode {
-		return arrayNode{name, control.NewArrayClient(control.ClientConfig{Addr: addr})}
+		return arrayNode{name, control.NewArrayClient(control.ClientConfig{Addr: addr, User: a.user})}
 	}
 	var nodes []arrayNode
 	for _, d := range report {

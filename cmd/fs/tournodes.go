@@ -55,6 +55,7 @@ func runTourDatanode(ctx context.Context, e *env, args []string) int {
 	if err != nil {
 		return fail(err)
 	}
+	cfg.Superuser = e.user
 	cfg.FS, cfg.Log = vfs.OS(), slog.New(slog.NewTextHandler(e.stderr, nil))
 	dn, err := datanode.Start(ctx, cfg)
 	if err != nil {

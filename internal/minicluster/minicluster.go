@@ -198,7 +198,7 @@ func (c *Cluster) startDataNode(ctx context.Context, i int) error {
 	cfg := datanode.Config{
 		FS: vfs.OS(), NameNodes: []string{rpc}, Log: log, Pprof: c.cfg.Pprof,
 		Volumes: []blockstore.VolumeConfig{{Dir: filepath.Join(c.cfg.Dir, "data"+strconv.Itoa(i+1))}},
-		Listen:  datanode.Addresses{Host: "localhost"},
+		Listen:  datanode.Addresses{Host: "localhost"}, Superuser: superuser(),
 	}
 	if c.cfg.DataNode != nil {
 		c.cfg.DataNode(i, &cfg)

@@ -64,7 +64,7 @@ func serve[Req, Reply any](c *hadooprpc.Call, fn func(context.Context, *Req) (*R
 			c.Fail(errorClass(err))
 			return
 		}
-		reply, err := fn(withCaller(c.Context(), c.Caller.Addr), req)
+		reply, err := fn(withCaller(c.Context(), c.Caller.Addr, c.Caller.User), req)
 		if err != nil {
 			c.Fail(errorClass(err))
 			return
@@ -80,12 +80,24 @@ func serve[Req, Reply any](c *hadooprpc.Call, fn func(context.Context, *Req) (*R
 
 type callerKey struct{}
 
-func withCaller(ctx context.Context, addr netip.Addr) context.Context {
-	return context.WithValue(ctx, callerKey{}, addr)
+// caller is who has called, and from where.
+type caller struct {
+	addr netip.Addr
+	user string
+}
+
+func withCaller(ctx context.Context, addr netip.Addr, user string) context.Context {
+	return context.WithValue(ctx, callerKey{}, caller{addr, user})
 }
 
 // CallerAddr gives the address that a call came from, the zero Addr outside of a call.
 func CallerAddr(ctx context.Context) netip.Addr {
-	addr, _ := ctx.Value(callerKey{}).(netip.Addr)
-	return addr
+	c, _ := ctx.Value(callerKey{}).(caller)
+	return c.addr
+}
+
+// CallerUser gives the user who a call says it is from, "" outside of a call.
+func CallerUser(ctx context.Context) string {
+	c, _ := ctx.Value(callerKey{}).(caller)
+	return c.user
 }
