@@ -177,7 +177,7 @@ func (a arrayAdmin) ArrayReplace(ctx context.Context, req *control.ArrayReplaceR
 	if !path.IsAbs(req.Old) || !path.IsAbs(req.New) {
 		return nil, dfs.Errorf(dfs.IllegalArgument, "want absolute directories, have %q and %q", req.Old, req.New)
 	}
-	if err := a.dn.freeDir(req.New); err != nil {
+	if err := a.dn.freeDir(req.Old, req.New); err != nil {
 		return nil, err
 	}
 	for _, arr := range a.dn.openedArrays() {
@@ -194,9 +194,10 @@ func (a arrayAdmin) ArrayReplace(ctx context.Context, req *control.ArrayReplaceR
 	return nil, dfs.Errorf(dfs.IllegalArgument, "no array here has a member %s", req.Old)
 }
 
-// freeDir refuses a directory that another volume uses.
-func (dn *DataNode) freeDir(dir string) error {
-	dir = path.Clean(dir)
+// freeDir refuses a directory that is in use. A failed member's own may take its place
+// again: a new disk is mounted where the old one was. The array sees to it that it is empty.
+func (dn *DataNode) freeDir(old, dir string) error {
+	old, dir = path.Clean(old), path.Clean(dir)
 	for _, v := range dn.cfg.Volumes {
 		if v.FS == nil && path.Clean(v.Dir) == dir {
 			return dfs.Errorf(dfs.IllegalArgument, "%s is a volume of its own", dir)
@@ -204,7 +205,7 @@ func (dn *DataNode) freeDir(dir string) error {
 	}
 	for _, arr := range dn.openedArrays() {
 		for _, m := range arr.Status().Members {
-			if path.Clean(m.Dir) == dir {
+			if path.Clean(m.Dir) == dir && (dir != old || m.State != array.Failed) {
 				return dfs.Errorf(dfs.IllegalArgument, "%s is member %d of an array already", dir, m.Place)
 			}
 		}

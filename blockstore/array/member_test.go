@@ -327,6 +327,24 @@ func TestReplaceRefused(t *testing.T) {
 	require.NoError(t, a.WaitRebuild(context.Background()))
 }
 
+// A new disk is mounted where the lost one was.
+func TestReplaceInPlace(t *testing.T) {
+	m := made(t, 3)
+	require.NoError(t, m.Rename("/m1", "/x1"))
+	require.NoError(t, m.MkdirAll("/m1"))
+	a := mustOpen(t, dirs(m, 3))
+	require.True(t, a.Status().Degraded)
+	require.Equal(t, Failed, a.Status().Members[1].State)
+	require.NoError(t, a.Replace("/m1", "/m1"))
+	require.NoError(t, a.WaitRebuild(context.Background()))
+	require.False(t, a.Status().Degraded)
+	require.NoError(t, a.Close())
+	require.NoError(t, m.Rename("/m0", "/x0"))
+	a = mustOpen(t, dirs(m, 3))
+	require.Equal(t, noise(1, 10_000), get(t, a, "/a"))
+	require.NoError(t, a.Close())
+}
+
 // A rebuild that was stopped goes on at the next start, with the directory that the
 // configuration does not know of.
 func TestRebuildGoesOn(t *testing.T) {

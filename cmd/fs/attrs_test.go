@@ -39,6 +39,7 @@ func TestAttributesLive(t *testing.T) {
 		{"storagepolicies -setStoragePolicy -path /a -policy raid5-4", "Set storage policy raid5-4 on /a\n", 0},
 		{"storagepolicies -getStoragePolicy -path /a/b",
 			"The storage policy of /a/b:\nBlockStoragePolicy{RAID5:36, storageTypes=[DISK], creationFallbacks=[], replicationFallbacks=[ARCHIVE]}\n", 0},
+		{"-setrep -w 9 /a/f", "Replication 9 set: /a/f\nsetrep: /a/f is kept under RAID5: its replication counts under another policy only, nothing to wait for\n", 0},
 		{"storagepolicies -satisfyStoragePolicy -path /a", "Scheduled blocks to move based on the current storage policy on /a\n", 0},
 		{"storagepolicies -satisfyStoragePolicy -path /nope", "FileNotFoundException: File/Directory does not exist: /nope\n", 2},
 		{"storagepolicies -satisfyStoragePolicy", "Please specify the path for satisfying the storage policy.\nUsage: -satisfyStoragePolicy -path <path>\n", 1},

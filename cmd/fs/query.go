@@ -199,6 +199,10 @@ func (inv *invocation) waitForReplication(items []*item, want int) error {
 		if !ok {
 			continue
 		}
+		if p, ok := dfs.PolicyByID(it.stat.StoragePolicy); ok && p.Parity() > 0 {
+			inv.warn(fmt.Sprintf("%s is kept under %s: its replication counts under another policy only, nothing to wait for", it, p.Name))
+			continue
+		}
 		fmt.Fprintf(inv.out, "Waiting for %s ...", it)
 		inv.out.Flush()
 		for round, warned := 0, false; ; round++ {
