@@ -98,6 +98,9 @@ func arrayHealth(s *control.ArrayInfo) string {
 	case s.Degraded:
 		return "DEGRADED: one more member lost is data lost"
 	}
+	if s.Damaged > 0 {
+		return "complete, but DAMAGED: stripes were seen that nothing can make again; -raidVerify lists them"
+	}
 	return "healthy"
 }
 
@@ -128,7 +131,7 @@ func (a *admin) printArray(node string, s *control.ArrayInfo) {
 		fmt.Fprintln(a.out)
 	}
 	if s.Repaired > 0 || s.Damaged > 0 {
-		fmt.Fprintf(a.out, "  Units repaired since the start: %d, stripes that could not be: %d\n", s.Repaired, s.Damaged)
+		fmt.Fprintf(a.out, "  Units repaired since the start: %d, times a stripe was seen that could not be: %d\n", s.Repaired, s.Damaged)
 	}
 }
 
