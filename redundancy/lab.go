@@ -36,7 +36,8 @@ type lab struct {
 	step    func(format string, args ...any) // tells what is being done
 	watch   *stallWatch
 
-	cpu float64 // highest share so far
+	user string  // the superuser
+	cpu  float64 // highest share so far
 }
 
 // machine is an emulated node with its disks.
@@ -183,10 +184,11 @@ func (l *lab) open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("redundancy: %w", err)
 	}
+	l.user = st.Owner
 	for i := range s.Clients {
 		at := &station{link: l.net.Node("client"+strconv.Itoa(i+1), int64(s.LinkRate), seconds(s.LinkLatency)/2)}
 		cfg := client.Config{
-			NameNodes: []string{l.cluster.RPCAddr()}, User: st.Owner, Dial: at.link.Dial,
+			NameNodes: []string{l.cluster.RPCAddr()}, User: l.user, Dial: at.link.Dial,
 			Read:  client.ReadConfig{Attempts: 1, Timeout: 20 * time.Second},
 			Write: client.WriteConfig{Window: 16, BestEffort: true},
 		}
@@ -223,7 +225,7 @@ func (l *lab) close() error {
 
 // admin talks to a datanode about its arrays.
 func (l *lab) admin(i int) *control.ArrayClient {
-	return control.NewArrayClient(control.ClientConfig{Addr: l.cluster.DataNode(i).IPCAddr().String()})
+	return control.NewArrayClient(control.ClientConfig{Addr: l.cluster.DataNode(i).IPCAddr().String(), User: l.user})
 }
 
 // disks are all disks in use, and links those of datanodes.
