@@ -19,9 +19,13 @@ type spot struct {
 	was  byte
 }
 
-// corruption inverts bytes on a disk and has them found: by readers, and by a scrub.
-func (l *lab) corruption(ctx context.Context, m *machine, r *result.FaultResult) error {
-	spots, err := l.spoil(m, m.bays[len(m.bays)-1], 8)
+// corruption inverts bytes on one disk and has them found: by readers, and by a scrub.
+func (l *lab) corruption(ctx context.Context, r *result.FaultResult) error {
+	m, disk, err := l.fullest()
+	if err != nil {
+		return err
+	}
+	spots, err := l.spoil(m, disk, 8)
 	if err != nil {
 		return err
 	}
@@ -98,6 +102,23 @@ func (l *lab) verify(ctx context.Context, m *machine) error {
 		return fmt.Errorf("redundancy: %w", err)
 	}
 	return nil
+}
+
+// fullest finds the disk with most on it: on one of many small disks there might be nothing.
+func (l *lab) fullest() (at *machine, disk *bay, err error) {
+	most := int64(-1)
+	for _, m := range l.nodes {
+		for _, b := range m.bays {
+			n, err := l.stored(b)
+			if err != nil {
+				return nil, nil, err
+			}
+			if n > most {
+				at, disk, most = m, b, n
+			}
+		}
+	}
+	return at, disk, nil
 }
 
 // spoil inverts up to n bytes on one disk, each in another file.

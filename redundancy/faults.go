@@ -16,6 +16,8 @@ import (
 // whole again.
 func (l *lab) fault(ctx context.Context, f result.Fault) (result.FaultResult, error) {
 	r := result.FaultResult{Fault: f, Title: f.Title()}
+	s := l.stats()
+	l.missing, l.lost = s.Blocks.Missing, s.Parity.Lost
 	n := len(l.nodes)
 	at := func(i int) *machine { return l.nodes[i%n] }
 	var err error
@@ -23,7 +25,7 @@ func (l *lab) fault(ctx context.Context, f result.Fault) (result.FaultResult, er
 	case result.SlowNode:
 		err = l.slowNode(ctx, at(1), &r)
 	case result.Corruption:
-		err = l.corruption(ctx, at(0), &r)
+		err = l.corruption(ctx, &r)
 	case result.Disk:
 		err = l.lostDisk(ctx, at(2), &r)
 	case result.Node:
@@ -117,7 +119,7 @@ func (l *lab) repaired(stood []*bay, had int64, u used, took time.Duration, sett
 	}
 	p := &r.Repair
 	s := l.stats()
-	p.Complete = settled && s.Blocks.Missing == 0 && s.Parity.Lost == 0
+	p.Complete = settled && s.Blocks.Missing <= l.missing && s.Parity.Lost <= l.lost
 	p.Rebuilt = max(0, has-had)
 	p.Needed = p.Rebuilt > 0
 	if p.Rebuilt == 0 {

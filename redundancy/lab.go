@@ -36,8 +36,13 @@ type lab struct {
 	step    func(format string, args ...any) // tells what is being done
 	watch   *stallWatch
 
-	user string  // the superuser
-	cpu  float64 // highest share so far
+	user string // the superuser
+
+	// missing and lost count what was so before the present fault: a replica that an array has
+	// made good after it was reported as damaged stays damaged for the name node.
+	missing, lost int64
+
+	cpu float64 // highest share so far
 }
 
 // machine is an emulated node with its disks.
