@@ -17,15 +17,16 @@ func claims(r *result.Run) (out []result.Claim) {
 		atLeast(fmt.Sprintf("writing under RAID-5 across nodes (k=%d) over writing 3 replicas", k), raid.Write.Rate/three.Write.Rate, 1.3, "x")
 	}
 	if raid != nil && raid.Space.Ratio > 0 {
-		// With so little data the groups that are not full weigh: some for all nodes together.
+		// With so little data the groups that are not full weigh.
 		want := float64(k+1) / float64(k) * 1.03
 		got := raid.Space.Ratio
-		out = append(out, result.Claim{Text: fmt.Sprintf("space of RAID-5 across nodes (k=%d) once folded", k), Got: got, Want: want, Unit: "x", Most: true, Met: got <= want})
+		out = append(out, result.Claim{Text: fmt.Sprintf("space of RAID-5 across nodes (k=%d) once folded; %.2fx if all groups were full", k, float64(k+1)/float64(k)), Got: got, Want: want, Unit: "x", Most: true, Met: got <= want})
 	}
 	for i := range r.Schemes {
 		s := &r.Schemes[i]
 		if f := s.Fault(result.Node); f != nil && groups(s.Scheme) && s.Read.Rate > 0 && f.Read.Measured {
 			// A node takes its own disks and link along, whatever the scheme.
+			atLeast(s.Title+": reading with a node lost over reading healthy, all clients together", 100*f.Read.Rate/s.Read.Rate, 80, "%")
 			left := float64(r.Setup.Datanodes-1) / float64(r.Setup.Datanodes)
 			atLeast(s.Title+": reading with a node lost over reading healthy, for each node that is left", 100*f.Read.Rate/s.Read.Rate/left, 80, "%")
 		}

@@ -290,7 +290,7 @@ func (h *handle) read(p []byte, off, size int64) (int, error) {
 	if n, ok := h.ahead.read(h, p, off, size); ok {
 		return n, nil
 	}
-	if h.a.readPiece(h.n, h.w, p, off, size) {
+	if h.a.readMemory(h.n, h.w, p, off) {
 		return len(p), nil
 	}
 	return h.a.read(h.n, h.w, p, off, size)
@@ -310,30 +310,22 @@ func (a *Array) read(n *node, w *work, p []byte, off, size int64) (done int, err
 	return done, nil
 }
 
-// readPiece reads a part of a unit, straight from its member, without its checksum: that
-// needs the whole unit. It tells whether that worked.
-func (a *Array) readPiece(n *node, w *work, p []byte, off, size int64) bool {
+// readMemory reads a part of a unit that is not on the members yet. It tells whether that
+// worked. What is on them is read in whole units, whose checksums are verified, however
+// little is asked for: a unit that rots is made again from the others, unnoticed.
+func (a *Array) readMemory(n *node, w *work, p []byte, off int64) bool {
 	sb := a.geo.StripeBytes()
 	stripe, in := off/sb, off%sb
-	at := in % a.geo.Unit
-	if at+int64(len(p)) > a.geo.Unit {
+	if in%a.geo.Unit+int64(len(p)) > a.geo.Unit {
 		return false
 	}
 	first := stripe / int64(a.rows) * int64(a.rows)
-	if g := w.groups[first]; g != nil && g.fill[stripe-first] >= 0 {
-		a.copyOut(g, n.id, int(stripe-first), in, p)
-		return true
-	}
-	if at == 0 && int64(len(p)) == min(a.geo.Unit, size-off) {
-		return false // whole
-	}
-	m := a.members()[a.geo.DataMember(a.column(n.id, stripe), int(in/a.geo.Unit))]
-	if !m.holds(n.id) {
+	g := w.groups[first]
+	if g == nil || g.fill[stripe-first] < 0 {
 		return false
 	}
-	slots, pos := a.offsetOf(stripe, placeOf(w.over, stripe))
-	got, err := w.readAt(a, n, m, slots, p, pos+unitHeader+at)
-	return err == nil && got == len(p)
+	a.copyOut(g, n.id, int(stripe-first), in, p)
+	return true
 }
 
 // readGroup reads a run of bytes that lies in one group, verified.

@@ -447,6 +447,29 @@ func TestVerifyRepairs(t *testing.T) {
 	}
 }
 
+// However little is read of a unit that rots, it is made again from the others.
+func TestReadAroundRot(t *testing.T) {
+	m := made(t, 4)
+	want := noise(1, 10_000)
+	for member := range 4 {
+		d := m.CrashClone(vfs.Choice{})
+		flip(t, d, fmt.Sprintf("/m%d/o/0/1", member), unitHeader+100)
+		a := mustOpen(t, dirs(d, 4))
+		f, err := a.Open("/a")
+		require.NoError(t, err)
+		for _, length := range []int{1, 7, 100, 511} {
+			for off := 0; off+length <= len(want); off += length {
+				b := make([]byte, length)
+				_, err := f.ReadAt(b, int64(off))
+				require.NoError(t, err)
+				require.Equal(t, want[off:off+length], b, "%d bytes at %d", length, off)
+			}
+		}
+		require.NoError(t, f.Close())
+		require.NoError(t, a.Close())
+	}
+}
+
 func TestVerifyRefuses(t *testing.T) {
 	m := made(t, 4)
 	flip(t, m, "/m0/o/0/1", 50)
