@@ -3,6 +3,7 @@ package array
 import (
 	"io"
 	"io/fs"
+	"sync"
 	"syscall"
 )
 
@@ -293,7 +294,43 @@ func (h *handle) read(p []byte, off, size int64) (int, error) {
 	if h.a.readMemory(h.n, h.w, p, off) {
 		return len(p), nil
 	}
+	if n, ok := h.unit.read(h, p, off, size); ok {
+		return n, nil
+	}
 	return h.a.read(h.n, h.w, p, off, size)
+}
+
+// lastUnit is the unit that a part was read of last: who reads on in small pieces does not
+// fetch it again for each.
+type lastUnit struct {
+	mu      sync.Mutex
+	buf     []byte
+	n       int   // bytes that are good
+	off     int64 // of the first
+	version uint64
+}
+
+// read serves a read of a part of a unit. ok is false if it has to go the other way; w.mu is
+// held for reading.
+func (c *lastUnit) read(h *handle, p []byte, off, size int64) (done int, ok bool) {
+	unit := h.a.geo.Unit
+	start := off - off%unit
+	end := off + int64(len(p))
+	if int64(len(p)) >= unit || end > start+unit || !c.mu.TryLock() {
+		return 0, false
+	}
+	defer c.mu.Unlock()
+	if c.n == 0 || c.off != start || c.version != h.w.version || end > start+int64(c.n) {
+		if c.buf == nil {
+			c.buf = make([]byte, unit)
+		}
+		n, err := h.a.read(h.n, h.w, c.buf[:min(unit, size-start)], start, size)
+		if c.n, c.off, c.version = n, start, h.w.version; err != nil || end > start+int64(n) {
+			c.n = 0
+			return 0, false
+		}
+	}
+	return copy(p, c.buf[off-start:]), true
 }
 
 // read reads group after group; large reads that gain by more than that go ahead.

@@ -34,6 +34,7 @@ type handle struct {
 	write  bool
 	closed atomic.Bool
 	ahead  readAhead
+	unit   lastUnit
 }
 
 // Open opens a file for reading.
