@@ -14,9 +14,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"os/user"
 	"runtime"
-	"strconv"
 	"syscall"
 
 	"github.com/spf13/pflag"
@@ -102,17 +100,6 @@ func run(ctx context.Context, args []string, e env) int {
 	return usageError(e, fmt.Errorf("unknown command or argument %q", fs.Arg(fs.NArg()-1)))
 }
 
-// user is who the datanode runs as, and who may administer it.
-func (e env) user() string {
-	if name, _ := e.lookupEnv("HADOOP_USER_NAME"); name != "" {
-		return name
-	}
-	if u, err := user.Current(); err == nil {
-		return u.Username
-	}
-	return strconv.Itoa(os.Getuid())
-}
-
 func usageError(e env, err error) int {
 	fmt.Fprintf(e.stderr, "datanode: %v\nTry 'datanode --help'.\n", err)
 	return exitUsage
@@ -150,7 +137,7 @@ func serve(ctx context.Context, o *options, e env) int {
 		return exitUsage
 	}
 	cfg.FS, cfg.Log, cfg.Pprof = vfs.OS(), log, o.pprof
-	cfg.Superuser = e.user()
+	cfg.Superuser = hadoopconf.User(e.lookupEnv)
 	for _, key := range nodeconf.Unread(conf, "dfs.datanode.") {
 		log.Warn("this setting changes nothing here", "key", key)
 	}

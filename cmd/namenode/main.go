@@ -13,8 +13,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"os/user"
-	"strconv"
 	"strings"
 	"syscall"
 
@@ -149,13 +147,7 @@ func (a *app) parse(f *pflag.FlagSet, args []string) (conf *hadoopconf.Conf, cod
 
 // user is who runs the process and is the superuser.
 func (a *app) user() string {
-	if name, _ := a.getenv("HADOOP_USER_NAME"); name != "" {
-		return name
-	}
-	if u, err := user.Current(); err == nil {
-		return u.Username
-	}
-	return strconv.Itoa(os.Getuid())
+	return hadoopconf.User(a.getenv)
 }
 
 // fail prints an error and gives the exit code.

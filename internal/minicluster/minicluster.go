@@ -13,7 +13,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/user"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -23,6 +22,7 @@ import (
 	"redoubt/blockstore"
 	"redoubt/datanode"
 	"redoubt/dfs"
+	"redoubt/internal/hadoopconf"
 	"redoubt/internal/nameserver"
 	"redoubt/journal"
 	"redoubt/namenode"
@@ -117,17 +117,6 @@ func (c *Cluster) start(ctx context.Context) error {
 	return c.WaitReady(ctx)
 }
 
-// superuser is the name of whoever runs the process.
-func superuser() string {
-	if name := os.Getenv("HADOOP_USER_NAME"); name != "" {
-		return name
-	}
-	if u, err := user.Current(); err == nil {
-		return u.Username
-	}
-	return strconv.Itoa(os.Getuid())
-}
-
 // StartNameNode starts the name node, on the port it had before if there was one.
 func (c *Cluster) StartNameNode(ctx context.Context) error {
 	c.mu.Lock()
@@ -137,7 +126,7 @@ func (c *Cluster) StartNameNode(ctx context.Context) error {
 	}
 	dir := filepath.Join(c.cfg.Dir, "name")
 	cfg := nameserver.Config{RPC: c.rpc, HTTP: c.web, Pprof: c.cfg.Pprof, NameNode: namenode.Config{
-		FS: vfs.OS(), NameDirs: []string{dir}, Superuser: superuser(), Log: c.log, Audit: c.cfg.Audit, Topology: c.rack,
+		FS: vfs.OS(), NameDirs: []string{dir}, Superuser: hadoopconf.User(os.LookupEnv), Log: c.log, Audit: c.cfg.Audit, Topology: c.rack,
 		Files:    namenode.FileConfig{Defaults: dfs.ServerDefaults{Replication: uint16(c.cfg.Replication)}},
 		SafeMode: namenode.SafeModeConfig{Extension: -1},
 		// A dead datanode is to be noticed while one watches.
@@ -198,7 +187,7 @@ func (c *Cluster) startDataNode(ctx context.Context, i int) error {
 	cfg := datanode.Config{
 		FS: vfs.OS(), NameNodes: []string{rpc}, Log: log, Pprof: c.cfg.Pprof,
 		Volumes: []blockstore.VolumeConfig{{Dir: filepath.Join(c.cfg.Dir, "data"+strconv.Itoa(i+1))}},
-		Listen:  datanode.Addresses{Host: "localhost"}, Superuser: superuser(),
+		Listen:  datanode.Addresses{Host: "localhost"}, Superuser: hadoopconf.User(os.LookupEnv),
 	}
 	if c.cfg.DataNode != nil {
 		c.cfg.DataNode(i, &cfg)
