@@ -236,24 +236,6 @@ func (a arrayAdmin) ArrayVerify(ctx context.Context, _ *control.ArrayVerifyReque
 	return reply, nil
 }
 
-// collectArrays tells the arrays' state as metrics.
-func (dn *DataNode) collectArrays(members, rebuild func(array, state string, v float64)) {
-	for _, arr := range dn.openedArrays() {
-		s := arr.Status()
-		n := map[string]float64{array.Active.String(): 0, array.Failed.String(): 0, array.Rebuilding.String(): 0}
-		for _, m := range s.Members {
-			n[m.State.String()]++
-		}
-		for state, v := range n {
-			members(s.ID, state, v)
-		}
-		if s.Rebuild.Dir != "" {
-			rebuild(s.ID, "done", float64(s.Rebuild.Bytes))
-			rebuild(s.ID, "total", float64(s.Rebuild.TotalBytes))
-		}
-	}
-}
-
 // arrayCollector is a Prometheus collector over a datanode's arrays.
 type arrayCollector struct {
 	dn               *DataNode
@@ -272,10 +254,21 @@ func (c *arrayCollector) Describe(ch chan<- *prometheus.Desc) { ch <- c.members;
 
 // Collect tells their values.
 func (c *arrayCollector) Collect(ch chan<- prometheus.Metric) {
-	gauge := func(d *prometheus.Desc) func(array, label string, v float64) {
-		return func(array, label string, v float64) {
-			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, array, label)
+	gauge := func(d *prometheus.Desc, array, label string, v float64) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, array, label)
+	}
+	for _, arr := range c.dn.openedArrays() {
+		s := arr.Status()
+		n := map[array.State]int{array.Active: 0, array.Failed: 0, array.Rebuilding: 0}
+		for _, m := range s.Members {
+			n[m.State]++
+		}
+		for state, v := range n {
+			gauge(c.members, s.ID, state.String(), float64(v))
+		}
+		if s.Rebuild.Dir != "" {
+			gauge(c.rebuild, s.ID, "done", float64(s.Rebuild.Bytes))
+			gauge(c.rebuild, s.ID, "total", float64(s.Rebuild.TotalBytes))
 		}
 	}
-	c.dn.collectArrays(gauge(c.members), gauge(c.rebuild))
 }

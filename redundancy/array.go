@@ -68,14 +68,8 @@ func writeLarge(ctx context.Context, fs vfs.FS, name string, size int64) error {
 		return err
 	}
 	defer f.Close()
-	buf := make([]byte, largeBytes)
-	for off := int64(0); off < size; off += largeBytes {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if _, err := f.WriteAt(buf[:min(largeBytes, size-off)], off); err != nil {
-			return err
-		}
+	if err := inPieces(ctx, size, f.WriteAt); err != nil {
+		return err
 	}
 	return f.Sync()
 }
@@ -86,12 +80,17 @@ func readLarge(ctx context.Context, fs vfs.FS, name string, size int64) error {
 		return err
 	}
 	defer f.Close()
+	return inPieces(ctx, size, f.ReadAt)
+}
+
+// inPieces moves size bytes in large pieces.
+func inPieces(ctx context.Context, size int64, move func(p []byte, off int64) (int, error)) error {
 	buf := make([]byte, largeBytes)
 	for off := int64(0); off < size; off += largeBytes {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if _, err := f.ReadAt(buf[:min(largeBytes, size-off)], off); err != nil {
+		if _, err := move(buf[:min(largeBytes, size-off)], off); err != nil {
 			return err
 		}
 	}

@@ -204,7 +204,7 @@ func (m *member) beginLog(gen uint64, checkpoint []byte) error {
 		}
 	}
 	if err != nil {
-		_ = f.Close()
+		_ = f.Close() // the first error counts
 		return err
 	}
 	if m.log != nil {

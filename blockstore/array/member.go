@@ -130,7 +130,7 @@ func (m *member) close() {
 		m.log = nil
 	}
 	if m.lock != nil {
-		_ = m.lock.Close()
+		_ = m.lock.Close() // nothing was written to it
 		m.lock = nil
 	}
 }

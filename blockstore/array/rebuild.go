@@ -306,7 +306,7 @@ func (a *Array) settleFile(n *node, w *work) {
 	due := w.err == nil && (w.changed || w.dirty || n.size.Load() != n.logged)
 	w.io.Unlock()
 	if due {
-		_ = a.sync(n, w)
+		_ = a.sync(n, w) // the writer hears of it
 	}
 }
 

@@ -18,6 +18,11 @@ type arrayNode struct {
 	admin *control.ArrayClient
 }
 
+// transferAddr is the host:port of a datanode's data transfer, as -report shows it.
+func transferAddr(d dfs.DatanodeID) string {
+	return net.JoinHostPort(d.IP, strconv.Itoa(int(d.XferPort)))
+}
+
 // arrayNodes finds the datanodes that a command is about: the one with the address, that
 // of its data transfer or of its RPC, or all live ones.
 func (a *admin) arrayNodes(args []string) ([]arrayNode, error) {
@@ -31,7 +36,7 @@ func (a *admin) arrayNodes(args []string) ([]arrayNode, error) {
 	var nodes []arrayNode
 	for _, d := range report {
 		at := func(host string, p int) string { return net.JoinHostPort(host, strconv.Itoa(p)) }
-		name, ipc := at(d.IP, int(d.XferPort)), at(d.IP, int(d.IPCPort))
+		name, ipc := transferAddr(d.DatanodeID), at(d.IP, int(d.IPCPort))
 		if len(args) == 0 {
 			nodes = append(nodes, open(name, ipc))
 			continue

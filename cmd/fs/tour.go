@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -241,7 +240,7 @@ func (t *tour) killUnderReader(ctx context.Context) error {
 
 // kill kills the process of a replica's datanode.
 func (t *tour) kill(at dfs.ReplicaLoc) (*tourProcess, error) {
-	addr := net.JoinHostPort(at.Node.IP, strconv.Itoa(int(at.Node.XferPort)))
+	addr := transferAddr(at.Node.DatanodeID)
 	p := t.cl.node(addr)
 	if p == nil {
 		return nil, fmt.Errorf("no process serves %s", addr)
@@ -258,7 +257,7 @@ func (t *tour) restart(ctx context.Context, p *tourProcess) error {
 	return until(ctx, p.name, func(ctx context.Context) (bool, error) {
 		live, err := t.c.DatanodeReport(ctx, dfs.ReportLive)
 		return slices.ContainsFunc(live, func(d dfs.DatanodeInfo) bool {
-			return net.JoinHostPort(d.IP, strconv.Itoa(int(d.XferPort))) == p.addr[0]
+			return transferAddr(d.DatanodeID) == p.addr[0]
 		}), err
 	})
 }
@@ -338,7 +337,7 @@ func (t *tour) spoil(ctx context.Context) error {
 
 // blockFile finds the file of a replica on this machine's disk.
 func (t *tour) blockFile(at dfs.ReplicaLoc, b dfs.Block) (string, error) {
-	p := t.cl.node(net.JoinHostPort(at.Node.IP, strconv.Itoa(int(at.Node.XferPort))))
+	p := t.cl.node(transferAddr(at.Node.DatanodeID))
 	if p == nil {
 		return "", fmt.Errorf("block %v is on no datanode of ours", b)
 	}
