@@ -111,8 +111,7 @@ func (j *Journal) cut() cut {
 	ok := j.queue.control(func() {
 		c := &j.committer
 		if err := c.roll(); err != nil {
-			j.fail(err)
-			answer <- cut{err: j.failure()}
+			answer <- cut{err: err}
 			return
 		}
 		txid := c.next - 1
@@ -223,7 +222,6 @@ func (j *Journal) bringBack(d *nameDir, in []*nameDir) error {
 		defer close(done)
 		c := &j.committer
 		if err = c.roll(); err != nil {
-			j.fail(err)
 			return
 		}
 		if err = c.start(d); err == nil {

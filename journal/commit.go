@@ -222,7 +222,8 @@ func (c *committer) eachOf(in []*nameDir, do func(*nameDir) error) error {
 	return nil
 }
 
-// roll finishes the segment in progress, if anything is in it, and starts the next.
+// roll finishes the segment in progress, if anything is in it, and starts the next. An
+// error stops the journal, except for a *ScarceError.
 func (c *committer) roll() error {
 	if err := c.j.failure(); err != nil {
 		return err
@@ -230,6 +231,18 @@ func (c *committer) roll() error {
 	if c.first == c.next {
 		return nil
 	}
+	if err := c.descriptors(); err != nil {
+		return err
+	}
+	if err := c.nextSegment(); err != nil {
+		c.j.fail(err)
+		return c.j.failure()
+	}
+	return nil
+}
+
+// nextSegment is roll's work.
+func (c *committer) nextSegment() error {
 	if err := c.each(func(d *nameDir) error { return d.log.Finish() }, nil); err != nil {
 		return err
 	}

@@ -249,9 +249,7 @@ func (j *Journal) Roll(ctx context.Context) (dfs.TxID, error) {
 	done := make(chan struct{})
 	if !j.queue.control(func() {
 		defer close(done)
-		if err = j.committer.roll(); err != nil {
-			j.fail(err)
-		}
+		err = j.committer.roll()
 		first = j.committer.first
 	}) {
 		return 0, errClosed
