@@ -24,6 +24,8 @@ type committer struct {
 	in       []*nameDir // memory of each
 	last     lastBatch
 	late     *time.Timer
+	mark     watermark
+	synced   time.Time // when the watermarks were made durable last
 }
 
 // lastBatch is what gather knows of the batch before.
@@ -108,7 +110,11 @@ func (c *committer) wait() {
 	case <-c.idle.C:
 		c.batch.Reset(c.next)
 		c.promised = true
-		if err := c.append(); err != nil {
+		err := c.append()
+		if err == nil {
+			err = c.syncMarks()
+		}
+		if err != nil {
 			c.j.fail(err)
 		}
 	}
@@ -128,6 +134,7 @@ func (c *committer) commit(props []*proposal) {
 	b := toApply{first: c.next, props: props}
 	c.last.expect = c.j.queue.size() + len(props)
 	c.next += dfs.TxID(len(props))
+	c.j.reached.txid.Store(uint64(c.next - 1))
 	c.promised = false
 	if c.j.inflight.Load() == 0 && c.j.queue.size() == 0 {
 		c.j.applyBatch(b) // nothing else to do meanwhile: spare the hand-over
@@ -169,10 +176,65 @@ func (c *committer) log(props []*proposal) error {
 	return nil
 }
 
-// append writes c.batch to every directory at the same time. A directory that fails is
-// dropped; when none is left, that is the error.
+// append writes c.batch to every directory at the same time, and when it is durable there,
+// notes so in the watermark. A directory that fails is dropped; when none is left, that is
+// the error. The note needs no sync of its own to outlive the process; for the machine,
+// the one before is synced beside the batch when it is due.
 func (c *committer) append() error {
-	return c.each(func(d *nameDir) error { return d.log.Append(&c.batch) }, func(d *nameDir) { d.log.Seal(&c.batch) })
+	every := c.j.opt.IdlePromise
+	due := every > 0 && time.Since(c.synced) >= every
+	if due {
+		c.synced = time.Now()
+	}
+	c.mark.durable = c.batch.Last()
+	return c.each(func(d *nameDir) error {
+		if due {
+			marked := make(chan error, 1)
+			go func() { marked <- d.mark.sync() }()
+			err := d.log.Append(&c.batch)
+			if err := errors.Join(err, <-marked); err != nil {
+				return err
+			}
+		} else if err := d.log.Append(&c.batch); err != nil {
+			return err
+		}
+		return d.note(c.mark)
+	}, func(d *nameDir) { d.log.Seal(&c.batch) })
+}
+
+// note writes the watermark for the log as it is in this directory.
+func (d *nameDir) note(w watermark) error {
+	w.end = d.log.Size()
+	return d.mark.put(&w)
+}
+
+// syncMarks makes the watermarks durable.
+func (c *committer) syncMarks() error {
+	c.synced = time.Now()
+	return c.each(func(d *nameDir) error { return d.mark.sync() }, nil)
+}
+
+// setFloors raises the floors durably.
+func (c *committer) setFloors(f Floors) error {
+	if err := c.j.failure(); err != nil {
+		return err
+	}
+	f = c.mark.floors.raise(f)
+	if f == c.mark.floors {
+		return nil
+	}
+	c.mark.floors = f
+	err := c.each(func(d *nameDir) error {
+		if err := d.note(c.mark); err != nil {
+			return err
+		}
+		return d.mark.sync()
+	}, nil)
+	if err != nil {
+		return err
+	}
+	c.j.reached.setFloors(f)
+	return nil
 }
 
 // each does something to the log of every directory that is in, at the same time.
@@ -247,10 +309,12 @@ func (c *committer) nextSegment() error {
 		return err
 	}
 	c.first, c.promised = c.next, true
+	c.mark.segment = c.first
 	return c.each(c.start, nil)
 }
 
-// start begins the segment at c.first in one directory.
+// start begins the segment at c.first in one directory, and a new watermark if it had
+// been out.
 func (c *committer) start(d *nameDir) error {
 	log, err := editlog.Create(c.j.opt.FS, d.cur, editlog.WriterOptions{
 		First: c.first, Epoch: c.epoch, Cluster: c.j.cluster, FillChunk: c.j.opt.FillChunk,
@@ -258,16 +322,35 @@ func (c *committer) start(d *nameDir) error {
 	if err != nil {
 		return err
 	}
+	mark := c.mark
+	mark.end = log.Size()
+	if d.mark == nil {
+		d.mark, err = newMarkWriter(c.j.opt.FS, d.cur, c.j.cluster, &mark)
+	} else if err = d.mark.put(&mark); err == nil {
+		err = d.mark.sync()
+	}
+	if err != nil {
+		_ = log.Close() // err is the news
+		return err
+	}
 	d.log = log
 	return nil
 }
 
+// closeLog closes what is open of a directory whose log doesn't go on.
+func (d *nameDir) closeLog() {
+	if d.log != nil {
+		_ = d.log.Close()
+	}
+	if d.mark != nil {
+		_ = d.mark.close()
+	}
+	d.log, d.mark = nil, nil
+}
+
 // drop takes a directory out. What is on it stays as it is.
 func (j *Journal) drop(d *nameDir, err error) {
-	if d.log != nil {
-		_ = d.log.Close() // err is the news
-		d.log = nil
-	}
+	d.closeLog() // err is the news
 	d.err = err
 	j.stats.dir(d.path, false, err)
 	j.opt.Logger.Error("name directory dropped", "dir", d.path, "error", err)

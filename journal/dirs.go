@@ -34,6 +34,7 @@ type nameDir struct {
 	cur  string // path/current
 	lock io.Closer
 	log  *editlog.Writer // nil while the directory is out
+	mark *markWriter     // nil while the directory is out
 	err  error           // why it is out
 }
 
@@ -261,6 +262,9 @@ func (d *nameDir) format(fs vfs.FS, cluster dfs.ClusterInfo, state Snapshot) err
 		info.Digest, sections = state.Digest(), state.Sections()
 	}
 	if _, err := fsimage.Write(fs, d.cur, info, sections, fsimage.WriteOptions{}); err != nil {
+		return err
+	}
+	if err := writeWatermark(fs, d.cur, cluster, new(watermark)); err != nil {
 		return err
 	}
 	return d.writeVersion(fs, cluster)

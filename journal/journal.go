@@ -29,6 +29,7 @@ type Journal struct {
 	mark      atomic.Pointer[editlog.Mark]
 	marked    dfs.TxID      // of the last mark; whoever applies owns it
 	lastImage atomic.Uint64 // TxID of the newest image
+	reached   reached
 
 	byCount  chan struct{} // capacity 1: a checkpoint is due
 	requests chan *requestCheckpoint
@@ -52,9 +53,7 @@ func Open(ctx context.Context, opt Options) (*Journal, error) {
 	j := newJournal(opt.withDefaults())
 	if err := j.open(ctx); err != nil {
 		for _, d := range j.dirs {
-			if d.log != nil {
-				_ = d.log.Close()
-			}
+			d.closeLog()
 			_ = d.release()
 		}
 		return nil, err
@@ -102,6 +101,9 @@ func (j *Journal) open(ctx context.Context) error {
 	}
 	c := &j.committer
 	c.next, c.first, c.epoch = r.last+1, r.last+1, nextEpoch(r.hist.epoch)
+	c.mark = r.hist.mark(r.last, epochStart{c.epoch, c.first})
+	j.reached.txid.Store(uint64(r.last))
+	j.reached.setFloors(c.mark.floors)
 	j.marked = r.last
 	j.lastImage.Store(uint64(r.image.TxID))
 	j.stats.stats.LastTx, j.stats.stats.Replayed = r.last, r.replayed
@@ -262,6 +264,36 @@ func (j *Journal) Roll(ctx context.Context) (dfs.TxID, error) {
 	}
 }
 
+// Epoch is that of this start: greater than any that the directories knew of.
+func (j *Journal) Epoch() uint64 { return j.committer.epoch }
+
+// Durable is the last transaction that is on disk. It may not be applied yet.
+func (j *Journal) Durable() dfs.TxID { return dfs.TxID(j.reached.txid.Load()) }
+
+// Floors are the highest that SetFloors ever made durable in any of the directories.
+func (j *Journal) Floors() Floors { return j.reached.getFloors() }
+
+// SetFloors raises the floors, and makes them durable in every name directory before it
+// returns. They stand outside of the log, so they outlive a loss of its end.
+func (j *Journal) SetFloors(ctx context.Context, f Floors) error {
+	var err error
+	done := make(chan struct{})
+	if !j.queue.control(func() {
+		defer close(done)
+		if err = j.committer.setFloors(f); err != nil {
+			j.fail(err)
+		}
+	}) {
+		return errClosed
+	}
+	select {
+	case <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("journal: raising the floors goes on: %w", ctx.Err())
+	}
+}
+
 // Stats gives a snapshot of the journal's counters.
 func (j *Journal) Stats() Stats { return j.stats.get() }
 
@@ -312,8 +344,11 @@ func (j *Journal) close() error {
 		if d.log != nil && j.failure() == nil {
 			errs = append(errs, d.log.Finish())
 		}
+		if d.mark != nil && j.failure() == nil {
+			errs = append(errs, d.mark.sync())
+		}
 		if d.log != nil {
-			errs = append(errs, d.log.Close())
+			errs = append(errs, d.log.Close(), d.mark.close())
 		}
 		errs = append(errs, d.release())
 	}

@@ -237,7 +237,7 @@ func TestCheckpointRetentionAndPurge(t *testing.T) {
 			"VERSION",
 			"edits_0000000000000000041-0000000000000000050", "edits_0000000000000000051-0000000000000000055",
 			"edits_inprogress_0000000000000000056",
-			"fsimage_0000000000000000040", "fsimage_0000000000000000050",
+			"fsimage_0000000000000000040", "fsimage_0000000000000000050", "watermark",
 		}, files(t, fs, dir))
 	}
 	disk := crash(fs)
@@ -281,7 +281,7 @@ func TestFormatRefusesAndForces(t *testing.T) {
 	other := cluster
 	other.ClusterID = "CID-b"
 	require.NoError(t, Format(fs, []string{"/a"}, other, true))
-	require.Equal(t, []string{"VERSION", "fsimage_0000000000000000000"}, files(t, fs, "/a"))
+	require.Equal(t, []string{"VERSION", "fsimage_0000000000000000000", "watermark"}, files(t, fs, "/a"))
 	got, err := ReadCluster(fs, []string{"/none", "/a"})
 	require.NoError(t, err)
 	require.Equal(t, other, got)

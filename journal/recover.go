@@ -47,7 +47,7 @@ func (r *recovery) run() error {
 	for _, group := range r.hist.images() {
 		start := group[0].TxID
 		if reach := r.hist.reaches(start + 1); reach < r.hist.claim {
-			err := fmt.Errorf("journal: from the image of transaction %d the log doesn't reach: %w", start, missing(reach+1, r.hist.claim))
+			err := fmt.Errorf("journal: from the image of transaction %d the log doesn't reach: %w", start, r.hist.missing(reach+1, r.hist.claim))
 			return errors.Join(append(failures, err)...)
 		}
 		err := r.load(group)
@@ -132,7 +132,7 @@ func (r *recovery) replay(start dfs.TxID) error {
 		epoch = l.copies[0].epoch
 	}
 	if r.last < r.hist.claim {
-		return missing(r.last+1, r.hist.claim)
+		return r.hist.missing(r.last+1, r.hist.claim)
 	}
 	return nil
 }
@@ -165,7 +165,7 @@ func (r *recovery) link(l *link) error {
 	if firstErr != nil {
 		return firstErr
 	}
-	return missing(max(from, r.last)+1, l.last)
+	return r.hist.missing(max(from, r.last)+1, l.last)
 }
 
 // stopError carries an error that no other copy can help against.

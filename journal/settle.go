@@ -68,6 +68,14 @@ func (r *recovery) finishOwn(s *survey, report func(dir, what string)) error {
 		}
 		report(s.dir.path, "damaged image set aside as "+to+": "+bad.bad.Error())
 	}
+	if s.markBad != nil {
+		if err := setAside(r.fs, s.dir.cur, watermarkFile, corruptSuffix); err != nil {
+			return err
+		}
+		report(s.dir.path, "damaged watermark set aside, a new one is made: "+s.markBad.Error())
+	} else if s.mark == nil && s.epoch() > 0 {
+		report(s.dir.path, "there is no watermark, so that the end of the log is believed as it is; one is made")
+	}
 	for _, c := range s.segments {
 		l := r.linkOf(c)
 		switch {

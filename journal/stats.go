@@ -3,6 +3,7 @@ package journal
 import (
 	"math/bits"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"redoubt/dfs"
@@ -36,6 +37,25 @@ type DirStats struct {
 	Dir   string
 	Alive bool
 	Err   string // why it was dropped
+}
+
+// reached is what is durable, for whoever asks.
+type reached struct {
+	txid   atomic.Uint64
+	mu     sync.Mutex
+	floors Floors
+}
+
+func (r *reached) setFloors(f Floors) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.floors = f
+}
+
+func (r *reached) getFloors() Floors {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.floors
 }
 
 // Histogram counts durations by powers of two: Counts[i] are those below 2^i

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	iofs "io/fs"
+	"slices"
 
 	"redoubt/dfs"
 	"redoubt/editlog"
@@ -20,6 +21,8 @@ type survey struct {
 	cluster  dfs.ClusterInfo
 	images   []fsimage.Image // newest first
 	segments []*segmentCopy
+	mark     *watermark // nil: there is none, or it is damaged
+	markBad  error      // its damage
 }
 
 // segmentCopy is one directory's copy of a segment.
@@ -48,6 +51,11 @@ func look(fs vfs.FS, d *nameDir) (*survey, error) {
 		return s, err
 	}
 	if err != nil {
+		return nil, err
+	}
+	if s.mark, err = readWatermark(fs, d.cur, s.cluster); dfs.Is(err, dfs.Corrupt) {
+		s.markBad = err
+	} else if err != nil && !noWatermark(err) {
 		return nil, err
 	}
 	if s.images, err = fsimage.List(fs, d.cur); err != nil {
@@ -108,14 +116,15 @@ func lookSegment(fs vfs.FS, d *nameDir, seg editlog.Segment, cluster dfs.Cluster
 	return c, nil
 }
 
-// epoch is that of the newest segment, 0 if there is none.
-func (s *survey) epoch() (max uint64) {
-	for _, c := range s.segments {
-		if c.epoch > max {
-			max = c.epoch
-		}
+// epoch is that of the newest start that the directory knows of, 0 if there is none.
+func (s *survey) epoch() (newest uint64) {
+	if s.mark != nil {
+		newest = s.mark.epoch()
 	}
-	return max
+	for _, c := range s.segments {
+		newest = max(newest, c.epoch)
+	}
+	return newest
 }
 
 // claim is the last transaction that this directory shows was durable in the given
@@ -127,6 +136,9 @@ func (s *survey) claim(epoch uint64) (last dfs.TxID) {
 	if s.epoch() == epoch {
 		for _, c := range s.segments {
 			last = max(last, c.claim)
+		}
+		if s.mark != nil {
+			last = max(last, s.mark.durable)
 		}
 	}
 	return last
@@ -274,9 +286,92 @@ func (h *history) reaches(tx dfs.TxID) dfs.TxID {
 	}
 }
 
-// missing describes a gap.
-func missing(from, to dfs.TxID) error {
-	return dfs.Errorf(dfs.Corrupt, "journal: transactions %d to %d are in no name directory", from, to)
+// missing describes a gap: what is gone, where it should be, who says so, and what is
+// wrong with the files that may have held it.
+func (h *history) missing(from, to dfs.TxID) error {
+	var errs []error
+	for _, s := range h.surveys {
+		for _, c := range s.segments {
+			if c.bad != nil && c.claim >= from-1 {
+				errs = append(errs, c.bad)
+			}
+		}
+	}
+	err := dfs.Errorf(dfs.Corrupt, "journal: transactions %d to %d are in no name directory; %s", from, to, h.witness(to))
+	return errors.Join(append([]error{err}, errs...)...)
+}
+
+// witness tells what shows that transaction tx was durable.
+func (h *history) witness(tx dfs.TxID) string {
+	for _, s := range h.surveys {
+		if s.mark != nil && s.epoch() == h.epoch && s.mark.durable >= tx {
+			return s.expected()
+		}
+		for _, c := range s.segments {
+			if c.claim >= tx && s.epoch() == h.epoch {
+				return fmt.Sprintf("%s goes on to transaction %d", c, c.claim)
+			}
+		}
+		if len(s.images) > 0 && s.images[0].TxID >= tx {
+			return fmt.Sprintf("%s/%s is an image of transaction %d", s.dir.cur, s.images[0].Name, s.images[0].TxID)
+		}
+	}
+	return "no file shows which one held them"
+}
+
+// expected tells where the watermark's last transaction should be, and what is there.
+func (s *survey) expected() string {
+	m := s.mark
+	text := fmt.Sprintf("%s/%s says that transaction %d was durable", s.dir.cur, watermarkFile, m.durable)
+	if m.durable < m.segment {
+		return fmt.Sprintf("%s, at the end of the segment before transaction %d", text, m.segment)
+	}
+	text = fmt.Sprintf("%s, in the segment that began with %d and before its offset %d", text, m.segment, m.end)
+	for _, c := range s.segments {
+		switch {
+		case c.First != m.segment:
+			continue
+		case c.torn != nil:
+			return fmt.Sprintf("%s, but %v", text, c.torn)
+		case c.InProgress:
+			return fmt.Sprintf("%s, but %s ends with transaction %d at offset %d", text, c, c.last, c.end)
+		}
+		return fmt.Sprintf("%s, which is %s", text, c)
+	}
+	return fmt.Sprintf("%s, but there is no %s/%s", text, s.dir.cur, editlog.InProgressName(m.segment))
+}
+
+// lineage is the directory's line of descent as far back as it knows.
+func (s *survey) lineage() (starts []epochStart) {
+	if s.mark != nil {
+		starts = slices.Clone(s.mark.starts)
+	}
+	known := uint64(0)
+	if s.mark != nil {
+		known = s.mark.epoch()
+	}
+	for _, c := range s.segments {
+		if c.epoch > known && !c.blind {
+			starts = append(starts, epochStart{c.epoch, c.First})
+			known = c.epoch
+		}
+	}
+	return starts
+}
+
+// mark is the watermark of a run that begins with start, behind transaction last.
+func (h *history) mark(last dfs.TxID, start epochStart) watermark {
+	w := watermark{durable: last, segment: start.first}
+	for _, s := range h.surveys {
+		if s.mark != nil {
+			w.floors = w.floors.raise(s.mark.floors)
+		}
+		if line := s.lineage(); s.epoch() == h.epoch && len(line) > len(w.starts) {
+			w.starts = line
+		}
+	}
+	w.starts = append(w.starts, start)
+	return w
 }
 
 func (c *segmentCopy) String() string { return fmt.Sprintf("%s/%s", c.dir.cur, c.Name) }

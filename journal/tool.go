@@ -242,6 +242,25 @@ func (c *Choice) take(fs vfs.FS) error {
 			}
 		}
 	}
+	return c.agree(fs)
+}
+
+// agree has the watermarks say what is kept. The choice counts as a start of its own: a
+// directory that was away meanwhile and has more is seen to have gone another way. It is
+// the last step, so that nothing starts on half of a choice.
+func (c *Choice) agree(fs vfs.FS) error {
+	hist := c.run.hist
+	mark := hist.mark(c.keep, epochStart{nextEpoch(hist.epoch), c.keep + 1})
+	for _, s := range hist.surveys {
+		if s.markBad != nil {
+			if err := setAside(fs, s.dir.cur, watermarkFile, corruptSuffix); err != nil {
+				return err
+			}
+		}
+		if err := writeWatermark(fs, s.dir.cur, c.run.cluster, &mark); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

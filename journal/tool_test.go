@@ -57,7 +57,7 @@ func TestRecoverKeepsWhatCanBeRead(t *testing.T) {
 		require.Equal(t, before, disk(t, mem, dirs...))
 		require.Len(t, rep.Choices, 1)
 		require.Equal(t, "keep-11", rep.Choices[0].ID)
-		require.Contains(t, rep.Choices[0].Loses, "transactions 12 to 12")
+		require.Contains(t, rep.Choices[0].Loses, "transactions 12 to 13")
 		require.NoError(t, Recover(mem, dirs, "keep-11"))
 		m := newMachine()
 		j := open(t, options(mem, m, dirs...))
