@@ -55,6 +55,10 @@ func (v *volume) open(cluster dfs.ClusterInfo) (uuid string, err error) {
 	if err := v.fs.MkdirAll(v.dir); err != nil {
 		return "", err
 	}
+	// What is still amiss around the directory is told by whoever has a log.
+	if _, err := v.fs.Protect(v.dir); err != nil {
+		return "", err
+	}
 	if v.lock, err = v.fs.Lock(path.Join(v.dir, lockFile)); err != nil {
 		return "", err
 	}

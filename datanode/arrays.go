@@ -14,6 +14,7 @@ import (
 	"redoubt/blockstore"
 	"redoubt/blockstore/array"
 	"redoubt/dfs"
+	"redoubt/vfs"
 	"redoubt/wire/control"
 )
 
@@ -77,6 +78,28 @@ func (c *Config) validateArrays() []error {
 		}
 	}
 	return errs
+}
+
+// lookAround warns of what is amiss around the directories of volumes. One that can't be
+// used is refused, and told, when it is opened.
+func (dn *DataNode) lookAround() {
+	dirs := map[string]vfs.FS{}
+	for _, v := range dn.cfg.Volumes {
+		dirs[v.Dir] = v.FS
+	}
+	for _, a := range dn.cfg.Arrays {
+		for _, m := range slices.Concat(a.Members, a.Spares) {
+			dirs[m.Dir] = m.FS
+		}
+	}
+	for dir, disk := range dirs {
+		if disk == nil {
+			disk = dn.cfg.FS
+		}
+		if warning, err := disk.Protect(dir); err == nil && warning != "" {
+			dn.cfg.Log.Warn("volume: "+warning, "dir", dir)
+		}
+	}
 }
 
 func (a ArrayConfig) config(c *Config) array.Config {

@@ -168,6 +168,7 @@ func (dn *DataNode) open() error {
 }
 
 func (dn *DataNode) openStore(cluster dfs.ClusterInfo) error {
+	dn.lookAround()
 	arrays, err := dn.openArrays()
 	if err != nil {
 		return err

@@ -33,6 +33,7 @@ type nameDir struct {
 	path string
 	cur  string // path/current
 	lock io.Closer
+	warn string          // what is amiss around it
 	log  *editlog.Writer // nil while the directory is out
 	mark *markWriter     // nil while the directory is out
 	err  error           // why it is out
@@ -47,6 +48,11 @@ func (d *nameDir) acquire(fs vfs.FS) error {
 	if d.lock != nil {
 		return nil
 	}
+	warn, err := fs.Protect(d.path)
+	if err != nil {
+		return fmt.Errorf("journal: lock name directory %s: %w", d.path, err)
+	}
+	d.warn = warn
 	lock, err := fs.Lock(path.Join(d.path, lockFile))
 	if errors.Is(err, vfs.ErrLocked) {
 		return &LockedError{Dir: d.path, Err: err}
@@ -215,11 +221,14 @@ func FormatState(fs vfs.FS, dirs []string, cluster dfs.ClusterInfo, state Snapsh
 	for _, p := range dirs {
 		d := newNameDir(p)
 		all = append(all, d)
-		if err := fs.MkdirAll(d.cur); err != nil {
+		if err := fs.MkdirAll(d.path); err != nil {
 			return fmt.Errorf("journal: format: %w", err)
 		}
 		if err := d.acquire(fs); err != nil {
 			return err
+		}
+		if err := fs.MkdirAll(d.cur); err != nil {
+			return fmt.Errorf("journal: format: %w", err)
 		}
 		blank, err := d.blank(fs)
 		if err != nil {

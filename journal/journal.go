@@ -141,6 +141,9 @@ func (j *Journal) survey() ([]*survey, error) {
 	for _, d := range j.dirs {
 		var s *survey
 		err := d.acquire(j.opt.FS)
+		if d.warn != "" {
+			j.opt.Logger.Warn("name directory: "+d.warn, "dir", d.path)
+		}
 		if err == nil {
 			s, err = look(j.opt.FS, d)
 		}

@@ -317,7 +317,7 @@ func copyNode(n *node, copies map[*node]*node) *node {
 	if c := copies[n]; c != nil {
 		return c
 	}
-	c := &node{dir: n.dir, mod: n.mod}
+	c := &node{dir: n.dir, link: n.link, mod: n.mod}
 	copies[n] = c
 	if !n.dir {
 		c.live = n.stable.clone()

@@ -26,7 +26,8 @@ type Mem struct {
 	stopped  bool
 	temp     uint64
 	locks    map[*node]bool
-	capacity int64 // bytes; 0 unlimited
+	roots    map[string]bool // protected directories
+	capacity int64           // bytes; 0 unlimited
 	used     int64
 }
 
@@ -36,6 +37,7 @@ var ErrPowerOff = errors.New("vfs: the power is off")
 // node is a file or a directory.
 type node struct {
 	dir     bool
+	link    string // where a symbolic link points
 	links   int
 	mod     int64 // step of the last change
 	entries map[string]*node
@@ -50,7 +52,7 @@ func newDir() *node {
 
 // NewMem makes an empty file system without a limit on space.
 func NewMem() *Mem {
-	return &Mem{root: newDir(), stopAt: -1, locks: map[*node]bool{}}
+	return &Mem{root: newDir(), stopAt: -1, locks: map[*node]bool{}, roots: map[string]bool{}}
 }
 
 // SetCapacity limits the bytes in all files; writes beyond it give ENOSPC after writing
@@ -114,30 +116,13 @@ func pathErr(op, name string, err error) error {
 
 func clean(name string) string { return path.Clean("/" + name) }
 
-// findLocked gives the node of a name.
-func (m *Mem) findLocked(name string) (*node, error) {
-	n := m.root
-	for part := range strings.SplitSeq(clean(name)[1:], "/") {
-		if part == "" {
-			break
-		}
-		if !n.dir {
-			return nil, syscall.ENOTDIR
-		}
-		if n = n.entries[part]; n == nil {
-			return nil, fs.ErrNotExist
-		}
-	}
-	return n, nil
-}
-
 // parentLocked gives the directory of a name and its last component.
 func (m *Mem) parentLocked(name string) (*node, string, error) {
 	dir, base := path.Split(clean(name))
 	if base == "" {
 		return nil, "", fs.ErrInvalid
 	}
-	d, err := m.findLocked(dir)
+	d, err := m.walkLocked(dir, true, 0)
 	if err != nil {
 		return nil, "", err
 	}
@@ -213,29 +198,36 @@ func (m *Mem) MkdirAll(dir string) error {
 	if err := m.readLocked(); err != nil {
 		return pathErr("mkdir", dir, err)
 	}
-	d := m.root
-	for part := range strings.SplitSeq(clean(dir)[1:], "/") {
-		if part == "" {
-			break
-		}
-		child := d.entries[part]
-		if child == nil {
-			child = newDir()
-			child.links = 0
-			err := m.addLocked(d, part, child)
-			if err == nil {
-				err = m.syncDirLocked(d)
-			}
-			if err != nil {
-				return pathErr("mkdir", dir, err)
-			}
-		}
-		if !child.dir {
-			return pathErr("mkdir", dir, syscall.ENOTDIR)
-		}
-		d = child
+	if err := m.mkdirLocked(clean(dir)); err != nil {
+		return pathErr("mkdir", dir, err)
 	}
 	return nil
+}
+
+func (m *Mem) mkdirLocked(dir string) error {
+	n, err := m.walkLocked(dir, true, 0)
+	if err == nil && !n.dir {
+		return syscall.ENOTDIR
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := m.mkdirLocked(path.Dir(dir)); err != nil {
+		return err
+	}
+	d, base, err := m.parentLocked(dir)
+	if err != nil {
+		return err
+	}
+	if d.entries[base] != nil {
+		return fs.ErrExist // a link to nothing
+	}
+	child := newDir()
+	child.links = 0
+	if err := m.addLocked(d, base, child); err != nil {
+		return err
+	}
+	return m.syncDirLocked(d)
 }
 
 // Remove removes a file or an empty directory.
@@ -335,7 +327,11 @@ func (m *Mem) Link(old, new string) error {
 	var n, d *node
 	var base string
 	if err == nil {
-		n, err = m.findLocked(old)
+		if d, base, err = m.parentLocked(old); err == nil {
+			if n = d.entries[base]; n == nil {
+				err = fs.ErrNotExist
+			}
+		}
 	}
 	if err == nil && n.dir {
 		err = syscall.EPERM
@@ -362,7 +358,7 @@ func (m *Mem) ReadDir(dir string) ([]Entry, error) {
 	err := m.readLocked()
 	var d *node
 	if err == nil {
-		d, err = m.findLocked(dir)
+		d, err = m.walkLocked(dir, true, 0)
 	}
 	if err == nil && !d.dir {
 		err = syscall.ENOTDIR
@@ -390,7 +386,7 @@ func (m *Mem) Stat(name string) (Entry, error) {
 	err := m.readLocked()
 	var n *node
 	if err == nil {
-		n, err = m.findLocked(name)
+		n, err = m.walkLocked(name, true, 0)
 	}
 	if err != nil {
 		return Entry{}, pathErr("stat", name, err)
@@ -405,7 +401,7 @@ func (m *Mem) SyncDir(dir string) error {
 	err := m.readLocked()
 	var d *node
 	if err == nil {
-		d, err = m.findLocked(dir)
+		d, err = m.walkLocked(dir, true, 0)
 	}
 	if err == nil && !d.dir {
 		err = syscall.ENOTDIR
@@ -473,7 +469,7 @@ func (m *Mem) Usage(name string) (Usage, error) {
 	if err := m.readLocked(); err != nil {
 		return Usage{}, pathErr("statfs", name, err)
 	}
-	if _, err := m.findLocked(name); err != nil {
+	if _, err := m.walkLocked(name, true, 0); err != nil {
 		return Usage{}, pathErr("statfs", name, err)
 	}
 	c := m.capacity

@@ -4,33 +4,64 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
-
-	"github.com/google/renameio/v2"
+	"time"
 )
 
-// OS is the operating system's file system. Files are made with mode 0644 and
-// directories with 0755, less the process's umask.
-func OS() FS { return osFS{} }
+// DefaultPerm is the mode of directories that hold durable files, as HDFS has it: what is
+// in a file that its owner alone may read must not be read from a disk by others.
+const DefaultPerm fs.FileMode = 0o700
 
-type osFS struct{}
+// OS is the operating system's file system for durable files of a node: directories get
+// mode 0700, files 0600.
+func OS() FS { return OSPerm(DefaultPerm) }
+
+// OSPerm is OS with another mode for directories. Files get it too, without execute.
+func OSPerm(dirs fs.FileMode) FS { return osFS{dirs.Perm()} }
+
+type osFS struct{ perm fs.FileMode }
 
 type osFile struct{ *os.File }
 
+// roots are the directories that Protect was called for, cleaned, with their names after
+// all links were followed. They are the process's: whoever opens a name below one of them
+// gets it without a link or not at all.
+var roots struct {
+	sync.RWMutex
+	real map[string]string
+}
+
+// under finds the protected directory that a name is below, longest first. rest is empty
+// when it is the directory itself.
+func under(name string) (root, real, rest string, ok bool) {
+	name = filepath.Clean(name)
+	roots.RLock()
+	defer roots.RUnlock()
+	for dir, to := range roots.real {
+		tail, found := strings.CutPrefix(name, dir)
+		if found && (tail == "" || tail[0] == filepath.Separator) && len(dir) >= len(root) {
+			root, real, rest, ok = dir, to, strings.TrimPrefix(tail, string(filepath.Separator)), true
+		}
+	}
+	return root, real, rest, ok
+}
+
 func (osFS) Open(name string) (File, error) {
-	return wrap(os.Open(name))
+	return wrap(openFile("open", name, os.O_RDONLY, 0))
 }
 
 func (osFS) OpenWrite(name string) (File, error) {
-	return wrap(os.OpenFile(name, os.O_RDWR, 0))
+	return wrap(openFile("open", name, os.O_RDWR, 0))
 }
 
-func (osFS) Create(name string) (File, error) {
-	return wrap(os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644))
+func (s osFS) Create(name string) (File, error) {
+	return wrap(openFile("open", name, os.O_RDWR|os.O_CREATE|os.O_EXCL, s.perm&0o666))
 }
 
 func wrap(f *os.File, err error) (File, error) {
@@ -40,21 +71,77 @@ func wrap(f *os.File, err error) (File, error) {
 	return osFile{f}, nil
 }
 
+// openFile opens a name that is no link and, below a protected directory, is not reached
+// through one.
+func openFile(op, name string, flags int, perm fs.FileMode) (*os.File, error) {
+	path, strict := name, false
+	if _, real, rest, ok := under(name); ok && rest != "" {
+		path, strict = filepath.Join(real, rest), true
+	}
+	f, err := openNoLink(name, path, flags, perm, strict)
+	if err != nil {
+		return nil, &fs.PathError{Op: op, Path: name, Err: linkError(err)}
+	}
+	return f, nil
+}
+
+// scarce says whether to try again to open something, after a pause, because the process
+// or the machine has no descriptors left. Connections over their limit are closed at once,
+// so there will be one; what can't be opened then is an error.
+func scarce(err error, try int) bool {
+	if try >= 20 || err != syscall.EMFILE && err != syscall.ENFILE {
+		return false
+	}
+	time.Sleep(10 * time.Millisecond)
+	return true
+}
+
+// linkError turns the kernel's word for a link that was not followed into ours.
+func linkError(err error) error {
+	if err == syscall.ELOOP || err == syscall.EMLINK {
+		return ErrLink
+	}
+	return err
+}
+
+// MkdirAll makes directories below a protected one with this FS's mode; those above it,
+// which others may need to pass, with 0755.
 func (s osFS) MkdirAll(dir string) error {
 	dir = filepath.Clean(dir)
-	if st, err := os.Stat(dir); err == nil {
-		if !st.IsDir() {
+	root, _, rest, inside := under(dir)
+	if !inside || rest == "" {
+		return s.mkdir(dir, 0o755, os.Stat)
+	}
+	if err := s.mkdir(root, 0o755, os.Stat); err != nil {
+		return err
+	}
+	at := root
+	for part := range strings.SplitSeq(rest, string(filepath.Separator)) {
+		at = filepath.Join(at, part)
+		if err := s.mkdir(at, s.perm, os.Lstat); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s osFS) mkdir(dir string, perm fs.FileMode, stat func(string) (fs.FileInfo, error)) error {
+	if st, err := stat(dir); err == nil {
+		switch {
+		case st.Mode()&fs.ModeSymlink != 0:
+			return &fs.PathError{Op: "mkdir", Path: dir, Err: ErrLink}
+		case !st.IsDir():
 			return &fs.PathError{Op: "mkdir", Path: dir, Err: syscall.ENOTDIR}
 		}
 		return nil
 	}
 	parent := filepath.Dir(dir)
 	if parent != dir {
-		if err := s.MkdirAll(parent); err != nil {
+		if err := s.mkdir(parent, perm, os.Stat); err != nil {
 			return err
 		}
 	}
-	if err := os.Mkdir(dir, 0o755); err != nil && !os.IsExist(err) {
+	if err := os.Mkdir(dir, perm); err != nil && !os.IsExist(err) {
 		return err
 	}
 	return s.SyncDir(parent)
@@ -66,8 +153,16 @@ func (osFS) Rename(old, new string) error { return os.Rename(old, new) }
 
 func (osFS) Link(old, new string) error { return os.Link(old, new) }
 
+// openDir opens a directory: below a protected one without links.
+func openDir(op, dir string) (*os.File, error) {
+	if _, _, rest, ok := under(dir); ok && rest != "" {
+		return openFile(op, dir, os.O_RDONLY, 0)
+	}
+	return os.Open(dir)
+}
+
 func (osFS) ReadDir(dir string) ([]Entry, error) {
-	d, err := os.Open(dir)
+	d, err := openDir("readdir", dir)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +176,14 @@ func (osFS) ReadDir(dir string) ([]Entry, error) {
 }
 
 func (osFS) Stat(name string) (Entry, error) {
-	info, err := os.Stat(name)
+	stat := os.Stat
+	if _, _, rest, ok := under(name); ok && rest != "" {
+		stat = os.Lstat
+	}
+	info, err := stat(name)
+	if err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		err = &fs.PathError{Op: "stat", Path: name, Err: ErrLink}
+	}
 	if err != nil {
 		return Entry{}, err
 	}
@@ -97,7 +199,7 @@ func entry(info os.FileInfo) Entry {
 }
 
 func (osFS) SyncDir(dir string) error {
-	d, err := os.Open(dir)
+	d, err := openDir("syncdir", dir)
 	if err != nil {
 		return err
 	}
@@ -108,31 +210,19 @@ func (osFS) SyncDir(dir string) error {
 	return err
 }
 
-func (s osFS) Publish(name string, write func(w io.Writer) error) (err error) {
-	dir := filepath.Dir(name)
-	f, err := renameio.NewPendingFile(name, renameio.WithTempDir(dir), renameio.WithPermissions(0o644))
-	if err != nil {
-		return err
-	}
-	defer func() {
-		// Does nothing once the file is in place; its failure must not look like a
-		// failed publication.
-		_ = f.Cleanup()
-	}()
-	if err := write(f); err != nil {
-		return err
-	}
-	if err := f.CloseAtomicallyReplace(); err != nil {
-		return err
-	}
-	return s.SyncDir(dir)
+func (s osFS) Publish(name string, write func(w io.Writer) error) error {
+	return PublishWith(s, name, TempName(name, rand.Uint64()), write)
 }
 
 // Lock also writes "pid@host" into the file, so that a second process can name the first.
-func (osFS) Lock(name string) (io.Closer, error) {
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
+func (s osFS) Lock(name string) (io.Closer, error) {
+	f, err := openFile("lock", name, os.O_RDWR|os.O_CREATE|nonBlock, s.perm&0o666)
 	if err != nil {
 		return nil, err
+	}
+	if err := lockable(f); err != nil {
+		f.Close()
+		return nil, &fs.PathError{Op: "lock", Path: name, Err: err}
 	}
 	if err := flock(f); err != nil {
 		holder := make([]byte, 256)

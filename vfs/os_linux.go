@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -41,6 +42,41 @@ func (f osFile) control(do func(fd int) error) error {
 		return cerr
 	}
 	return err
+}
+
+// hasOpenat2 says whether the kernel has openat2, and nobody filters it.
+var hasOpenat2 = sync.OnceValue(func() bool {
+	fd, err := unix.Openat2(unix.AT_FDCWD, "/", &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS})
+	if err == nil {
+		_ = unix.Close(fd)
+	}
+	return err == nil
+})
+
+// openNoLink opens path, which is name with the links before it followed. strict refuses
+// links in all of it, not strict in its last component.
+func openNoLink(name, path string, flags int, perm fs.FileMode, strict bool) (*os.File, error) {
+	flags |= unix.O_NOFOLLOW | unix.O_CLOEXEC
+	how := &unix.OpenHow{Flags: uint64(flags), Mode: uint64(perm), Resolve: unix.RESOLVE_NO_SYMLINKS}
+	if flags&unix.O_CREAT == 0 {
+		how.Mode = 0
+	}
+	for try := 0; ; try++ {
+		var fd int
+		var err error
+		if strict && hasOpenat2() {
+			fd, err = unix.Openat2(unix.AT_FDCWD, path, how)
+		} else {
+			fd, err = unix.Openat(unix.AT_FDCWD, path, flags, uint32(perm))
+		}
+		switch {
+		case err == nil:
+			return os.NewFile(uintptr(fd), name), nil
+		case err == unix.EINTR, err == unix.EAGAIN && try < 100, scarce(err, try):
+			continue
+		}
+		return nil, err
+	}
 }
 
 // statAll describes the entries of the open directory d, without a walk through the

@@ -9,6 +9,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// openNoLink opens path, which is name with the links before it followed; a link in its
+// last component is refused.
+func openNoLink(name, path string, flags int, perm fs.FileMode, _ bool) (*os.File, error) {
+	for try := 0; ; try++ {
+		fd, err := unix.Open(path, flags|unix.O_NOFOLLOW|unix.O_CLOEXEC, uint32(perm))
+		switch {
+		case err == nil:
+			return os.NewFile(uintptr(fd), name), nil
+		case err == unix.EINTR, scarce(err, try):
+			continue
+		}
+		return nil, err
+	}
+}
+
 func statAll(_ *os.File, list []os.DirEntry) ([]Entry, error) {
 	entries := make([]Entry, 0, len(list))
 	for _, d := range list {

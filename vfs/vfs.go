@@ -13,11 +13,13 @@ package vfs
 import (
 	"io"
 	"io/fs"
+	"syscall"
 	"time"
 )
 
 // FS is a file system. Names are slash-separated and absolute or relative to the
-// process as the operating system has it. Errors are *fs.PathError (or wrap one), so
+// process as the operating system has it. A last component that is a symbolic link is never
+// opened, locked or replaced by what it points to: that is ErrLink. Errors are *fs.PathError (or wrap one), so
 // errors.Is with fs.ErrNotExist, fs.ErrExist and syscall.ENOSPC works. Methods may be
 // called at the same time.
 type FS interface {
@@ -50,6 +52,12 @@ type FS interface {
 	// Lock takes an exclusive lock on the file name, made if missing, until it is
 	// closed or the process ends. A lock that is held elsewhere gives ErrLocked.
 	Lock(name string) (io.Closer, error)
+	// Protect makes an existing directory fit to hold durable files: nobody else may look
+	// into it, and from then on no name below it is reached through a symbolic link, nor
+	// is one made in a directory that is such a link. The directory itself may be one. A
+	// directory of another user than this process's or root is refused, and so is one that
+	// stays open to others. warning, if not empty, tells what is still amiss around it.
+	Protect(dir string) (warning string, err error)
 	// Usage tells capacity and free bytes of the device that holds name.
 	Usage(name string) (Usage, error)
 }
@@ -81,6 +89,16 @@ type Usage struct {
 	Capacity int64
 	Free     int64 // for unprivileged users, as df shows it
 }
+
+// ErrLink says that a symbolic link stands where a file or directory of ours should.
+var ErrLink error = linked{}
+
+type linked struct{}
+
+func (linked) Error() string {
+	return "a symbolic link is in the way: durable files are not reached through links"
+}
+func (linked) Is(target error) bool { return target == syscall.ELOOP }
 
 // ErrLocked says that somebody else holds a lock.
 var ErrLocked error = lockedError{}

@@ -230,6 +230,16 @@ func (a *Array) Lock(name string) (io.Closer, error) {
 	return &closer{a: a, name: clean}, nil
 }
 
+// Protect has nothing to do but to look for the directory: what is in an array is reached
+// through its members alone, which were protected when it was opened.
+func (a *Array) Protect(dir string) (warning string, err error) {
+	st, err := a.Stat(dir)
+	if err == nil && !st.Dir {
+		err = syscall.ENOTDIR
+	}
+	return "", pathErr("protect", dir, err)
+}
+
 // Usage tells what the array has room for, parity and the smallest member considered.
 func (a *Array) Usage(name string) (vfs.Usage, error) {
 	a.mu.Lock()

@@ -183,6 +183,9 @@ func (m *member) prepare() (err error) {
 	if err := m.fs.MkdirAll(m.dir); err != nil {
 		return err
 	}
+	if _, err := m.fs.Protect(m.dir); err != nil {
+		return err
+	}
 	if m.lock, err = m.fs.Lock(path.Join(m.dir, lockFile)); err != nil {
 		return err
 	}

@@ -22,7 +22,6 @@ import (
 	"redoubt/datanode"
 	"redoubt/internal/hadoopconf"
 	"redoubt/internal/nodeconf"
-	"redoubt/vfs"
 )
 
 // Exit codes.
@@ -136,7 +135,7 @@ func serve(ctx context.Context, o *options, e env) int {
 		fmt.Fprintf(e.stderr, "datanode: %v\n", err)
 		return exitUsage
 	}
-	cfg.FS, cfg.Log, cfg.Pprof = vfs.OS(), log, o.pprof
+	cfg.Log, cfg.Pprof = log, o.pprof
 	cfg.Superuser = hadoopconf.User(e.lookupEnv)
 	for _, key := range nodeconf.Unread(conf, "dfs.datanode.") {
 		log.Warn("this setting changes nothing here", "key", key)

@@ -20,7 +20,6 @@ import (
 	"redoubt/datanode"
 	"redoubt/internal/hadoopconf"
 	"redoubt/internal/nodeconf"
-	"redoubt/vfs"
 )
 
 // The tour's clocks: short enough that a dead datanode is missed within seconds,
@@ -56,7 +55,7 @@ func runTourDatanode(ctx context.Context, e *env, args []string) int {
 		return fail(err)
 	}
 	cfg.Superuser = e.user
-	cfg.FS, cfg.Log = vfs.OS(), slog.New(slog.NewTextHandler(e.stderr, nil))
+	cfg.Log = slog.New(slog.NewTextHandler(e.stderr, nil))
 	dn, err := datanode.Start(ctx, cfg)
 	if err != nil {
 		return fail(err)

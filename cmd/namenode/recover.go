@@ -9,7 +9,6 @@ import (
 
 	"redoubt/internal/nodeconf"
 	"redoubt/journal"
-	"redoubt/vfs"
 )
 
 // runRecover shows what is wrong with name directories and what can be done about it. It
@@ -25,7 +24,11 @@ func runRecover(_ context.Context, a *app, args []string) int {
 	if err != nil {
 		return a.fail("recover", err, exitUsage)
 	}
-	report, err := journal.Inspect(vfs.OS(), dirs)
+	disk, err := nodeconf.NameFS(conf)
+	if err != nil {
+		return a.fail("recover", err, exitUsage)
+	}
+	report, err := journal.Inspect(disk, dirs)
 	if err != nil {
 		return a.fail("recover", err, exitFailed)
 	}
@@ -47,7 +50,7 @@ func runRecover(_ context.Context, a *app, args []string) int {
 		if c.ID != id {
 			continue
 		}
-		if err := journal.Recover(vfs.OS(), dirs, c.ID); err != nil {
+		if err := journal.Recover(disk, dirs, c.ID); err != nil {
 			return a.fail("recover", err, exitFailed)
 		}
 		fmt.Fprintf(a.stdout, "%s: done. What was set aside is still in the directories.\n", c.ID)

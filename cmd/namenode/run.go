@@ -18,7 +18,6 @@ import (
 	"redoubt/internal/nameserver"
 	"redoubt/internal/nodeconf"
 	"redoubt/namenode"
-	"redoubt/vfs"
 )
 
 func runFormat(_ context.Context, a *app, args []string) int {
@@ -34,7 +33,11 @@ func runFormat(_ context.Context, a *app, args []string) int {
 	if err != nil {
 		return a.fail("format", err, exitUsage)
 	}
-	info, err := namenode.Format(vfs.OS(), dirs, *cluster, *force)
+	disk, err := nodeconf.NameFS(conf)
+	if err != nil {
+		return a.fail("format", err, exitUsage)
+	}
+	info, err := namenode.Format(disk, dirs, *cluster, *force)
 	if err != nil {
 		return a.fail("format", err, exitFailed)
 	}

@@ -14,7 +14,6 @@ import (
 	"redoubt/datanode"
 	"redoubt/dfs"
 	"redoubt/internal/hadoopconf"
-	"redoubt/vfs"
 )
 
 // dataNodeKeys are the keys of the configuration that a datanode reads.
@@ -22,7 +21,7 @@ var dataNodeKeys = []string{
 	"fs.defaultFS", "hadoop.tmp.dir", "dfs.nameservices", "dfs.namenode.rpc-address", "dfs.namenode.servicerpc-address",
 	"dfs.heartbeat.interval", "dfs.blockreport.intervalMsec", "dfs.blockreport.split.threshold",
 	"dfs.datanode.address", "dfs.datanode.ipc.address", "dfs.datanode.http.address", "dfs.datanode.hostname",
-	"dfs.datanode.data.dir", "dfs.datanode.failed.volumes.tolerated", "dfs.datanode.du.reserved",
+	"dfs.datanode.data.dir", "dfs.datanode.data.dir.perm", "dfs.datanode.failed.volumes.tolerated", "dfs.datanode.du.reserved",
 	"dfs.datanode.max.transfer.threads", "dfs.datanode.balance.bandwidthPerSec", "dfs.datanode.data.transfer.bandwidthPerSec",
 	"redoubt.datanode.raid.bandwidthPerSec", "redoubt.datanode.raid.streams",
 	"dfs.datanode.scan.period.hours", "dfs.block.scanner.volume.bytes.per.second",
@@ -32,8 +31,12 @@ var dataNodeKeys = []string{
 // DataNode turns Hadoop's keys into a datanode's configuration. With no nameNodes it takes
 // those that are configured.
 func DataNode(conf *hadoopconf.Conf, nameNodes []string) (datanode.Config, error) {
+	fs, err := diskFS("dfs.datanode.data.dir.perm", conf.String("dfs.datanode.data.dir.perm"))
+	if err != nil {
+		return datanode.Config{}, err
+	}
 	cfg := datanode.Config{
-		FS:        vfs.OS(),
+		FS:        fs,
 		NameNodes: nameNodes,
 		Listen: datanode.Addresses{
 			Transfer: address(conf, "dfs.datanode.address", "127.0.0.1:9866"),
@@ -78,7 +81,6 @@ func DataNode(conf *hadoopconf.Conf, nameNodes []string) (datanode.Config, error
 	if conf.IsSet("dfs.blockreport.intervalMsec") {
 		cfg.Timeouts.Report = conf.Duration("dfs.blockreport.intervalMsec")
 	}
-	var err error
 	if cfg.Volumes, cfg.Arrays, err = volumes(conf); err != nil {
 		return cfg, err
 	}

@@ -12,7 +12,7 @@ var nameNodeKeys = []string{
 	"fs.defaultFS", "hadoop.tmp.dir", "hadoop.log.dir", "hadoop.user.group.static.mapping.overrides", "io.file.buffer.size", "fs.trash.interval",
 	"net.topology.table.file.name", "net.topology.script.file.name",
 	"dfs.nameservices", "dfs.namenode.rpc-address", "dfs.namenode.rpc-bind-host", "dfs.namenode.http-address", "dfs.namenode.http-bind-host",
-	"dfs.namenode.name.dir",
+	"dfs.namenode.name.dir", "dfs.namenode.storage.dir.perm",
 	"dfs.namenode.fs-limits.max-component-length", "dfs.namenode.fs-limits.max-directory-items", "dfs.namenode.fs-limits.min-block-size",
 	"dfs.namenode.fs-limits.max-blocks-per-file", "dfs.namenode.fs-limits.max-xattrs-per-inode", "dfs.namenode.fs-limits.max-xattr-size",
 	"dfs.namenode.acls.enabled", "dfs.namenode.posix.acl.inheritance.enabled", "dfs.namenode.xattrs.enabled",

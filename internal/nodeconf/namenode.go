@@ -6,8 +6,10 @@ package nodeconf
 
 import (
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 	"redoubt/dfs"
 	"redoubt/internal/hadoopconf"
 	"redoubt/namenode"
+	"redoubt/vfs"
 )
 
 // NameDirs reads dfs.namenode.name.dir.
@@ -30,6 +33,20 @@ func NameDirs(conf *hadoopconf.Conf) ([]string, error) {
 	return dirs, nil
 }
 
+// NameFS is the file system for name directories: dfs.namenode.storage.dir.perm.
+func NameFS(conf *hadoopconf.Conf) (vfs.FS, error) {
+	return diskFS("dfs.namenode.storage.dir.perm", conf.String("dfs.namenode.storage.dir.perm"))
+}
+
+// diskFS makes the file system of a key that gives the mode of directories.
+func diskFS(key, mode string) (vfs.FS, error) {
+	m, err := strconv.ParseUint(mode, 8, 32)
+	if err != nil || m > 0o777 || m&0o700 != 0o700 {
+		return nil, fmt.Errorf("%s: %q is not an octal mode from 700 to 777 that lets the owner in", key, mode)
+	}
+	return vfs.OSPerm(fs.FileMode(m)), nil
+}
+
 // NameNode turns Hadoop's keys into a name node's configuration. Who is the superuser,
 // the log and the racks are left to the caller.
 func NameNode(conf *hadoopconf.Conf) (namenode.Config, error) {
@@ -41,7 +58,12 @@ func NameNode(conf *hadoopconf.Conf) (namenode.Config, error) {
 	if err != nil {
 		return namenode.Config{}, fmt.Errorf("hadoop.user.group.static.mapping.overrides: %w", err)
 	}
+	disk, err := NameFS(conf)
+	if err != nil {
+		return namenode.Config{}, err
+	}
 	cfg := namenode.Config{
+		FS:             disk,
 		NameDirs:       dirs,
 		Supergroup:     conf.String("dfs.permissions.superusergroup"),
 		Groups:         namenode.StaticGroups{Table: table, Next: namenode.OSGroups{}},

@@ -15,6 +15,7 @@ import (
 	"redoubt/internal/hadoopconf"
 	"redoubt/internal/nodeconf"
 	"redoubt/namenode"
+	"redoubt/vfs"
 )
 
 func load(t *testing.T, overrides ...string) *hadoopconf.Conf {
@@ -137,9 +138,27 @@ func TestKeysAreThoseThatAreRead(t *testing.T) {
 }
 
 func TestUnread(t *testing.T) {
-	conf := load(t, "dfs.namenode.name.dir.restore=false", "dfs.namenode.name.dir=/n", "dfs.datanode.data.dir.perm=755")
+	conf := load(t, "dfs.namenode.name.dir.restore=false", "dfs.namenode.name.dir=/n", "dfs.datanode.directoryscan.interval=7")
 	require.Equal(t, []string{"dfs.namenode.name.dir.restore"}, nodeconf.Unread(conf, "dfs.namenode."))
-	require.Equal(t, []string{"dfs.datanode.data.dir.perm"}, nodeconf.Unread(conf, "dfs.datanode."))
+	require.Equal(t, []string{"dfs.datanode.directoryscan.interval"}, nodeconf.Unread(conf, "dfs.datanode."))
+}
+
+// TestPermissions: the modes that HDFS's keys give to directories.
+func TestPermissions(t *testing.T) {
+	conf := load(t, "dfs.namenode.storage.dir.perm=750", "dfs.datanode.data.dir.perm=755")
+	nn, err := nodeconf.NameNode(conf)
+	require.NoError(t, err)
+	require.Equal(t, vfs.OSPerm(0o750), nn.FS)
+	dn, err := nodeconf.DataNode(conf, nil)
+	require.NoError(t, err)
+	require.Equal(t, vfs.OSPerm(0o755), dn.FS)
+	dn, err = nodeconf.DataNode(load(t), nil)
+	require.NoError(t, err)
+	require.Equal(t, vfs.OSPerm(0o700), dn.FS)
+	for _, bad := range []string{"077", "u=rwx", "1777", "", "9"} {
+		_, err = nodeconf.DataNode(load(t, "dfs.datanode.data.dir.perm="+bad), nil)
+		require.ErrorContains(t, err, "dfs.datanode.data.dir.perm", bad)
+	}
 }
 
 // TestOver holds that a cluster keeps what it was made with, but for keys that are set.

@@ -31,6 +31,7 @@ const (
 	Stat     Kind = "stat"
 	SyncDir  Kind = "syncdir"
 	Lock     Kind = "lock"
+	Protect  Kind = "protect"
 	Usage    Kind = "usage"
 	Read     Kind = "read"
 	Write    Kind = "write"
@@ -299,6 +300,14 @@ func (f *FS) Lock(name string) (io.Closer, error) {
 		return nil, fault.Err
 	}
 	return f.inner.Lock(name)
+}
+
+// Protect protects a directory.
+func (f *FS) Protect(dir string) (string, error) {
+	if fault := f.enter(Op{Kind: Protect, Name: dir}); fault.Err != nil {
+		return "", fault.Err
+	}
+	return f.inner.Protect(dir)
 }
 
 // Usage tells the space.

@@ -257,6 +257,14 @@ func (f *FS) Lock(name string) (io.Closer, error) {
 	return f.inner.Lock(name)
 }
 
+// Protect protects a directory.
+func (f *FS) Protect(dir string) (string, error) {
+	if err := f.disk(dir).here(); err != nil {
+		return "", failed("protect", dir, err)
+	}
+	return f.inner.Protect(dir)
+}
+
 // Usage tells the space.
 func (f *FS) Usage(name string) (vfs.Usage, error) {
 	if err := f.disk(name).here(); err != nil {

@@ -27,7 +27,7 @@ func Run(t *testing.T, fresh func(t *testing.T) (fsys vfs.FS, dir string)) {
 		{"Files", files}, {"Offsets", offsets}, {"Truncate", truncate}, {"Errors", errorKinds},
 		{"Directories", directories}, {"Rename", rename}, {"Links", links}, {"Publish", publish},
 		{"PublishFails", publishFails}, {"Sweep", sweep}, {"Lock", lock}, {"Usage", usage},
-		{"OpenFilesOutliveNames", outlive}, {"Concurrent", concurrent},
+		{"OpenFilesOutliveNames", outlive}, {"Concurrent", concurrent}, {"Protect", protect},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f, dir := fresh(t)
@@ -322,4 +322,137 @@ func concurrent(t *testing.T, f vfs.FS, dir string) {
 		})
 	}
 	wg.Wait()
+}
+
+// protect: a directory of durable files may itself be a link; what is in it may not.
+func protect(t *testing.T, f vfs.FS, dir string) {
+	_, err := f.Protect(dir + "/none")
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	write(t, f, dir+"/plain", "")
+	_, err = f.Protect(dir + "/plain")
+	require.Error(t, err)
+	require.NoError(t, f.MkdirAll(dir+"/vol"))
+	_, err = f.Protect(dir + "/vol")
+	require.NoError(t, err)
+	_, err = f.Protect(dir + "/vol")
+	require.NoError(t, err, "and again at the next start")
+	require.NoError(t, f.MkdirAll(dir+"/vol/current/sub"))
+	write(t, f, dir+"/vol/current/sub/a", "a")
+	require.Equal(t, "a", content(t, f, dir+"/vol/current/sub/a"))
+	require.NoError(t, f.Publish(dir+"/vol/current/p", func(w io.Writer) error { _, err := io.WriteString(w, "p"); return err }))
+	require.Equal(t, "p", content(t, f, dir+"/vol/current/p"))
+	require.Equal(t, "p sub/", list(t, f, dir+"/vol/current"))
+	require.NoError(t, f.SyncDir(dir+"/vol/current"))
+	l, err := f.Lock(dir + "/vol/in_use.lock")
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+}
+
+// Linker makes a symbolic link on the file system that is checked.
+type Linker func(target, name string) error
+
+// RunLinks checks what an implementation that has symbolic links does with them.
+func RunLinks(t *testing.T, fresh func(t *testing.T) (fsys vfs.FS, dir string, link Linker)) {
+	for _, c := range []struct {
+		name string
+		test func(t *testing.T, f vfs.FS, dir string, link Linker)
+	}{{"LinkedFiles", linkedFiles}, {"LinkedDirectories", linkedDirectories}, {"LinkedVolume", linkedVolume}} {
+		t.Run(c.name, func(t *testing.T) {
+			f, dir, link := fresh(t)
+			c.test(t, f, strings.TrimSuffix(dir, "/"), link)
+		})
+	}
+}
+
+// linkedFiles: the target of a link is neither opened nor made nor locked, protected or not.
+func linkedFiles(t *testing.T, f vfs.FS, dir string, link Linker) {
+	for _, in := range []string{dir + "/open", dir + "/protected"} {
+		require.NoError(t, f.MkdirAll(in))
+		if in == dir+"/protected" {
+			_, err := f.Protect(in)
+			require.NoError(t, err)
+		}
+		require.NoError(t, f.MkdirAll(dir+"/victims"))
+		victim := dir + "/victims/" + strings.TrimPrefix(in, dir+"/")
+		write(t, f, victim, "precious")
+		require.NoError(t, link(victim, in+"/link"))
+		require.NoError(t, link(victim+".new", in+"/dangling"))
+		for _, name := range []string{in + "/link", in + "/dangling"} {
+			_, err := f.Open(name)
+			require.ErrorIs(t, err, syscall.ELOOP, name)
+			require.ErrorContains(t, err, "symbolic link")
+			_, err = f.OpenWrite(name)
+			require.ErrorIs(t, err, syscall.ELOOP, name)
+			_, err = f.Create(name)
+			require.ErrorIs(t, err, fs.ErrExist, name)
+			_, err = f.Lock(name)
+			require.ErrorIs(t, err, syscall.ELOOP, name)
+		}
+		require.Equal(t, "dangling link", list(t, f, in), "no link counts as a directory")
+		// A publication and a removal are about the link, not about what it points to.
+		require.NoError(t, f.Publish(in+"/link", func(w io.Writer) error { _, err := io.WriteString(w, "new"); return err }))
+		require.Equal(t, "new", content(t, f, in+"/link"))
+		require.Equal(t, "precious", content(t, f, victim))
+		require.NoError(t, f.Remove(in+"/dangling"))
+		_, err := f.Stat(victim + ".new")
+		require.ErrorIs(t, err, fs.ErrNotExist)
+	}
+}
+
+// linkedDirectories: below a protected directory nothing is reached through one.
+func linkedDirectories(t *testing.T, f vfs.FS, dir string, link Linker) {
+	require.NoError(t, f.MkdirAll(dir+"/elsewhere/deep"))
+	write(t, f, dir+"/elsewhere/deep/a", "precious")
+	require.NoError(t, f.MkdirAll(dir+"/vol"))
+	require.NoError(t, link(dir+"/elsewhere", dir+"/vol/meta"))
+	_, err := f.Protect(dir + "/vol")
+	require.NoError(t, err)
+	for what, do := range map[string]func() error{
+		"mkdir":      func() error { return f.MkdirAll(dir + "/vol/meta") },
+		"mkdir deep": func() error { return f.MkdirAll(dir + "/vol/meta/deep") },
+		"mkdir new":  func() error { return f.MkdirAll(dir + "/vol/meta/new") },
+		"open":       func() error { _, err := f.Open(dir + "/vol/meta/deep/a"); return err },
+		"write":      func() error { _, err := f.OpenWrite(dir + "/vol/meta/deep/a"); return err },
+		"create":     func() error { _, err := f.Create(dir + "/vol/meta/deep/b"); return err },
+		"lock":       func() error { _, err := f.Lock(dir + "/vol/meta/deep/l"); return err },
+		"list":       func() error { _, err := f.ReadDir(dir + "/vol/meta"); return err },
+		"list deep":  func() error { _, err := f.ReadDir(dir + "/vol/meta/deep"); return err },
+		"sync":       func() error { return f.SyncDir(dir + "/vol/meta") },
+		"stat":       func() error { _, err := f.Stat(dir + "/vol/meta"); return err },
+		"publish": func() error {
+			return f.Publish(dir+"/vol/meta/deep/p", func(io.Writer) error { return nil })
+		},
+	} {
+		require.ErrorIs(t, do(), syscall.ELOOP, what)
+	}
+	require.Equal(t, "a", list(t, f, dir+"/elsewhere/deep"))
+	require.Equal(t, "deep/", list(t, f, dir+"/elsewhere"))
+}
+
+// linkedVolume: the configured directory itself may be a link to a disk.
+func linkedVolume(t *testing.T, f vfs.FS, dir string, link Linker) {
+	require.NoError(t, f.MkdirAll(dir+"/disk"))
+	require.NoError(t, link(dir+"/disk", dir+"/vol"))
+	require.NoError(t, f.MkdirAll(dir+"/vol"))
+	_, err := f.Protect(dir + "/vol")
+	require.NoError(t, err)
+	protectedUse(t, f, dir+"/vol")
+	require.Equal(t, "a", content(t, f, dir+"/disk/current/a"))
+}
+
+func protectedUse(t *testing.T, f vfs.FS, vol string) {
+	require.NoError(t, f.MkdirAll(vol+"/current"))
+	write(t, f, vol+"/current/a", "a")
+	st, err := f.Stat(vol)
+	require.NoError(t, err)
+	require.True(t, st.Dir)
+	require.Equal(t, "current/", list(t, f, vol))
+	require.NoError(t, f.SyncDir(vol))
+	require.NoError(t, f.Rename(vol+"/current/a", vol+"/b"))
+	require.NoError(t, f.Rename(vol+"/b", vol+"/current/a"))
+	require.Equal(t, "a", content(t, f, vol+"/current/a"))
+	l, err := f.Lock(vol + "/in_use.lock")
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	require.NoError(t, f.Remove(vol+"/in_use.lock"))
 }
