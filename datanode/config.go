@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"redoubt/blockstore"
+	"redoubt/internal/authorize"
 	"redoubt/vfs"
 )
 
@@ -36,8 +37,13 @@ type Config struct {
 	// FailedVolumesTolerated is blockstore's: 0 tolerates all but one, negative none.
 	FailedVolumesTolerated int
 
-	// Superuser is who may administer the datanode over its RPC; "": everybody.
+	// Superuser is who may administer the datanode over its RPC, and as whom it calls
+	// others; "": everybody, and "datanode".
 	Superuser string
+	// Access decides about connections to the RPC port, by Groups, which both must be set or
+	// neither; nil: everybody may connect, nobody for others.
+	Access *authorize.Guard
+	Groups func(user string) ([]string, error)
 
 	Pprof    bool                  // serve /debug/pprof on the HTTP port
 	Log      *slog.Logger          // nil drops everything
@@ -98,6 +104,9 @@ func (c *Config) applyDefaults() {
 	def(&c.Limits.ScrubPeriod, 21*24*time.Hour)
 	def(&c.Limits.ReportReplicas, 200_000)
 	def(&c.Limits.DegradedStreams, 16)
+	if c.Access == nil {
+		c.Access = authorize.Unconfigured()
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}

@@ -17,7 +17,9 @@ import (
 
 // startIPC serves the RPC port: ClientDatanodeProtocol and the peers' side of recovery.
 func (dn *DataNode) startIPC() {
-	dn.rpc = &hadooprpc.Server{Log: dn.cfg.Log}
+	dn.rpc = &hadooprpc.Server{Log: dn.cfg.Log, Authorize: func(p *hadooprpc.Peer, protocol string) error {
+		return dn.cfg.Access.Authorize(p, protocol, dn.cfg.Groups)
+	}}
 	dn.rpc.Handle(hdfspb.ClientDatanodeProtocol, 1, hadooprpc.HandlerFunc(dn.serveIPC))
 	control.HandleDataNode(dn.rpc, peerNode{dn})
 	control.HandleArrays(dn.rpc, arrayAdmin{dn})
@@ -26,6 +28,14 @@ func (dn *DataNode) startIPC() {
 			dn.fail(err)
 		}
 	})
+}
+
+// user is as whom the datanode calls the name node and its peers, which may ask ACLs.
+func (dn *DataNode) user() string {
+	if dn.cfg.Superuser == "" {
+		return "datanode"
+	}
+	return dn.cfg.Superuser
 }
 
 // serveIPC answers ClientDatanodeProtocol.

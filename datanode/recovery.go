@@ -82,7 +82,7 @@ func (dn *DataNode) runRecovery(s *session, cmd control.Command) error {
 			return peerNode{dn}
 		}
 		c := control.NewDataNodeClient(control.ClientConfig{
-			Addr: net.JoinHostPort(t.Node.IP, strconv.Itoa(int(t.Node.IPCPort))), User: "datanode",
+			Addr: net.JoinHostPort(t.Node.IP, strconv.Itoa(int(t.Node.IPCPort))), User: dn.user(),
 			Dial: dn.cfg.Network.Dial, DialTimeout: dn.cfg.Timeouts.Dial,
 		})
 		clients = append(clients, c)

@@ -41,7 +41,7 @@ func newSession(dn *DataNode, addr string) *session {
 		dn: dn, addr: addr, beat: make(chan struct{}, 1), wake: make(chan struct{}, 1), full: true,
 		heartbeat: 3 * time.Second, interval: 6 * time.Hour,
 		nn: control.NewNameNodeClient(control.ClientConfig{
-			Addr: addr, User: "datanode", Dial: dn.cfg.Network.Dial, DialTimeout: dn.cfg.Timeouts.Dial,
+			Addr: addr, User: dn.user(), Dial: dn.cfg.Network.Dial, DialTimeout: dn.cfg.Timeouts.Dial,
 			MinBackoff: 20 * time.Millisecond, MaxBackoff: 3 * time.Second,
 		}),
 	}

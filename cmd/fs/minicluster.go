@@ -112,6 +112,9 @@ func configureCluster(cfg *minicluster.Config, dirs, overrides []string) error {
 	if err := nodeconf.OverDataNode(conf, new(datanode.Config)); err != nil {
 		return err
 	}
+	if cfg.Access, err = nodeconf.Access(conf); err != nil {
+		return err
+	}
 	// Both went through above; only a racks' file that has gone since could still fail.
 	failed := func(err error) {
 		if err != nil {

@@ -14,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"redoubt/wire/control"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -157,6 +159,33 @@ func TestRun(t *testing.T) {
 	code, out, _ = invoke(t, env, "recover")
 	require.Equal(t, 0, code)
 	require.Contains(t, out, "nothing needs to be done")
+}
+
+// TestServiceAddress: the name node takes datanodes and clients at both addresses.
+func TestServiceAddress(t *testing.T) {
+	env := map[string]string{"HADOOP_USER_NAME": "hdfs"}
+	args := []string{nameDir(filepath.Join(t.TempDir(), "name")), "-D", "dfs.namenode.rpc-address=127.0.0.1:0", "-D", "dfs.namenode.http-address=127.0.0.1:0",
+		"-D", "dfs.namenode.servicerpc-address=127.0.0.2:0", "-D", "dfs.namenode.servicerpc-bind-host=127.0.0.1"}
+	code, _, _ := invoke(t, env, append([]string{"format"}, args...)...)
+	require.Equal(t, 0, code)
+	ctx, stop := context.WithCancel(t.Context())
+	log, done := newLines(), make(chan int)
+	go func() { done <- run(ctx, newApp(env, io.Discard, log), append([]string{"run"}, args...)) }()
+	service := log.await(t, `service=(127\.0\.0\.1:\d+)`)[1]
+	rpc := log.await(t, `msg=serving rpc=(\S+)`)[1]
+	require.NotEqual(t, rpc, service)
+	for _, addr := range []string{rpc, service} {
+		nn := control.NewNameNodeClient(control.ClientConfig{Addr: addr})
+		reply, err := nn.Handshake(t.Context(), &control.HandshakeRequest{})
+		require.NoError(t, err)
+		require.NotEmpty(t, reply.Cluster.ClusterID)
+		require.NoError(t, nn.Close())
+	}
+	taken, _, errText := invoke(t, env, append([]string{"run"}, append(args, "-D", "dfs.namenode.servicerpc-address="+service)...)...)
+	require.Equal(t, 1, taken)
+	require.Contains(t, errText, "service RPC address "+service)
+	stop()
+	require.Equal(t, 0, <-done)
 }
 
 func TestRecoverOffersAndTakesNothingUnasked(t *testing.T) {

@@ -85,6 +85,9 @@ func runRun(ctx context.Context, a *app, args []string) int {
 	if err != nil {
 		return a.fail("run", explain(err, cfg.NameNode.NameDirs), exitFailed)
 	}
+	if a := s.ServiceAddr(); a != nil {
+		log.Info("listening for datanodes too", "service", a)
+	}
 	log.Info("serving", "rpc", s.RPCAddr(), "http", s.HTTPAddr())
 	select {
 	case <-ctx.Done():
@@ -114,8 +117,10 @@ func (a *app) serverConfig(conf *hadoopconf.Conf) (cfg nameserver.Config, err er
 	if cfg.RPC, err = nodeconf.RPCAddress(conf); err != nil {
 		return cfg, err
 	}
+	cfg.Service = nodeconf.ServiceAddress(conf)
 	cfg.HTTP = nodeconf.HTTPAddress(conf)
-	return cfg, nil
+	cfg.Access, err = nodeconf.Access(conf)
+	return cfg, err
 }
 
 func runVersion(_ context.Context, a *app, _ []string) int {

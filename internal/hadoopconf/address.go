@@ -23,9 +23,25 @@ func (c *Conf) NameNodes(uri string) ([]string, error) {
 		return nil, fmt.Errorf("hadoopconf: %q is not hdfs://HOST[:PORT] (fs.defaultFS, or -fs)", uri)
 	}
 	if u.Port() == "" && c.isNameservice(u.Host) {
-		return c.nameservice(u.Host)
+		return c.nameservice(u.Host, "dfs.namenode.rpc-address")
 	}
 	return []string{WithPort(u.Host, DefaultRPCPort)}, nil
+}
+
+// ServiceNameNodes gives the addresses at which the name nodes of fs.defaultFS take
+// datanodes: dfs.namenode.servicerpc-address, by name service if it is one, else those
+// for clients.
+func (c *Conf) ServiceNameNodes() ([]string, error) {
+	for _, key := range []string{"dfs.namenode.servicerpc-address", "dfs.namenode.rpc-address"} {
+		if a := c.String(key); a != "" {
+			return []string{a}, nil
+		}
+	}
+	u, err := url.Parse(c.String("fs.defaultFS"))
+	if err == nil && u.Port() == "" && c.isNameservice(u.Host) {
+		return c.nameservice(u.Host, "dfs.namenode.servicerpc-address", "dfs.namenode.rpc-address")
+	}
+	return c.NameNodes("")
 }
 
 func (c *Conf) isNameservice(name string) bool {
@@ -37,7 +53,8 @@ func (c *Conf) isNameservice(name string) bool {
 	return false
 }
 
-func (c *Conf) nameservice(name string) ([]string, error) {
+// nameservice gives for each name node of a name service the first of keys that is set.
+func (c *Conf) nameservice(name string, keys ...string) ([]string, error) {
 	ids, _ := c.Lookup("dfs.ha.namenodes." + name)
 	suffixes := []string{"." + name}
 	if list := splitList(ids); len(list) > 0 {
@@ -48,10 +65,14 @@ func (c *Conf) nameservice(name string) ([]string, error) {
 	}
 	var addrs []string
 	for _, s := range suffixes {
-		key := "dfs.namenode.rpc-address" + s
-		addr, ok := c.Lookup(key)
-		if addr = strings.TrimSpace(addr); !ok || addr == "" {
-			return nil, fmt.Errorf("hadoopconf: %s is not set, but %s names it", key, "dfs.ha.namenodes."+name)
+		addr := ""
+		for _, key := range keys {
+			if v, _ := c.Lookup(key + s); addr == "" {
+				addr = strings.TrimSpace(v)
+			}
+		}
+		if addr == "" {
+			return nil, fmt.Errorf("hadoopconf: %s is not set, but %s names it", keys[len(keys)-1]+s, "dfs.ha.namenodes."+name)
 		}
 		addrs = append(addrs, WithPort(addr, DefaultRPCPort))
 	}

@@ -29,6 +29,9 @@ type System struct {
 // ConfDirEnv names the directory that is read when no other is given.
 const ConfDirEnv = "HADOOP_CONF_DIR"
 
+// commandLine is where an override comes from.
+const commandLine = "-D"
+
 // siteFiles are read from each directory in this order.
 var siteFiles = []string{"core-site.xml", "hdfs-site.xml"}
 
@@ -37,6 +40,9 @@ type Conf struct {
 	sys    System
 	values map[string]setting // by current key name
 	keys   map[string]*Key
+
+	table           []Key // what it was loaded with
+	dirs, overrides []string
 }
 
 // setting is a value as it was written and where.
@@ -56,7 +62,7 @@ func Load(sys System, dirs, overrides []string) (*Conf, error) {
 
 // LoadKeys is Load with a key table of the caller's.
 func LoadKeys(sys System, keys []Key, dirs, overrides []string) (*Conf, error) {
-	c := &Conf{sys: sys, values: map[string]setting{}, keys: map[string]*Key{}}
+	c := &Conf{sys: sys, values: map[string]setting{}, keys: map[string]*Key{}, table: keys, dirs: dirs, overrides: overrides}
 	current := map[string]string{}
 	for i := range keys {
 		c.keys[keys[i].Name] = &keys[i]
@@ -74,6 +80,9 @@ func LoadKeys(sys System, keys []Key, dirs, overrides []string) (*Conf, error) {
 		}
 	}
 	faults := c.override(overrides, current)
+	if err := c.loadPolicies(dirs); err != nil {
+		return nil, err
+	}
 	for i := range keys {
 		if f, ok := c.check(&keys[i]); !ok {
 			faults = append(faults, f)
@@ -130,13 +139,13 @@ func (c *Conf) override(overrides []string, current map[string]string) (faults [
 		name, value, ok := strings.Cut(o, "=")
 		name = strings.TrimSpace(name)
 		if !ok || name == "" {
-			faults = append(faults, Fault{File: "-D", Key: o, Want: "key=value"})
+			faults = append(faults, Fault{File: commandLine, Key: o, Want: "key=value"})
 			continue
 		}
 		if now, ok := current[name]; ok {
 			name = now
 		}
-		c.values[name] = setting{raw: value, file: "-D"}
+		c.values[name] = setting{raw: value, file: commandLine}
 	}
 	return faults
 }

@@ -22,6 +22,7 @@ import (
 	"redoubt/blockstore"
 	"redoubt/datanode"
 	"redoubt/dfs"
+	"redoubt/internal/authorize"
 	"redoubt/internal/hadoopconf"
 	"redoubt/internal/nameserver"
 	"redoubt/journal"
@@ -41,6 +42,9 @@ type Config struct {
 	Log   *slog.Logger // discards
 	Audit io.Writer    // nil: no audit log
 	Pprof bool
+	// Access decides about connections to the name node; nil: everybody may connect, nobody
+	// for others.
+	Access *authorize.Guard
 	// NameNode and DataNode may change what the nodes are started with; i counts from 0.
 	NameNode func(*namenode.Config)
 	DataNode func(i int, cfg *datanode.Config)
@@ -125,7 +129,7 @@ func (c *Cluster) StartNameNode(ctx context.Context) error {
 		return errors.New("minicluster: the name node runs already")
 	}
 	dir := filepath.Join(c.cfg.Dir, "name")
-	cfg := nameserver.Config{RPC: c.rpc, HTTP: c.web, Pprof: c.cfg.Pprof, NameNode: namenode.Config{
+	cfg := nameserver.Config{RPC: c.rpc, HTTP: c.web, Pprof: c.cfg.Pprof, Access: c.cfg.Access, NameNode: namenode.Config{
 		FS: vfs.OS(), NameDirs: []string{dir}, Superuser: hadoopconf.User(os.LookupEnv), Log: c.log, Audit: c.cfg.Audit, Topology: c.rack,
 		Files:    namenode.FileConfig{Defaults: dfs.ServerDefaults{Replication: uint16(c.cfg.Replication)}},
 		SafeMode: namenode.SafeModeConfig{Extension: -1},

@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"redoubt/internal/authorize"
 	"redoubt/namenode"
 	"redoubt/wire/clientrpc"
 	"redoubt/wire/control"
@@ -27,8 +28,11 @@ import (
 type Config struct {
 	NameNode namenode.Config
 	RPC      string // host:port; port 0 is a free one
+	Service  string // the same for datanodes and administrators, beside RPC; "" for none
 	HTTP     string // the same; "-" for none
 	Pprof    bool   // serve /debug/pprof/ on the HTTP port
+	// Access decides about connections; nil: everybody may connect, nobody for others.
+	Access *authorize.Guard
 	// Listen takes the ports; nil: TCP.
 	Listen func(ctx context.Context, addr string) (net.Listener, error)
 	// Registry takes the metrics; nil: one of its own.
@@ -41,6 +45,7 @@ type Server struct {
 	log       *slog.Logger
 	rpc       *hadooprpc.Server
 	rpcAddr   net.Addr
+	service   net.Addr
 	web       *http.Server
 	webAddr   net.Addr
 	listeners []net.Listener
@@ -62,35 +67,56 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.Registry == nil {
 		cfg.Registry = prometheus.NewRegistry()
 	}
+	if cfg.Access == nil {
+		cfg.Access = authorize.Unconfigured()
+	}
 	if cfg.Listen == nil {
 		cfg.Listen = func(ctx context.Context, addr string) (net.Listener, error) {
 			var lc net.ListenConfig
 			return lc.Listen(ctx, "tcp", addr)
 		}
 	}
-	rpc, err := s.listen(ctx, cfg, "RPC", cfg.RPC)
+	ports, web, err := s.takePorts(ctx, cfg)
 	if err != nil {
+		s.closeListeners()
 		return nil, err
-	}
-	s.rpcAddr = rpc.Addr()
-	var web net.Listener
-	if cfg.HTTP != "-" {
-		if web, err = s.listen(ctx, cfg, "HTTP", cfg.HTTP); err != nil {
-			s.closeListeners()
-			return nil, err
-		}
-		s.webAddr = web.Addr()
 	}
 	cfg.NameNode.OnFailure = s.fail
 	if s.nn, err = namenode.Start(ctx, cfg.NameNode); err != nil {
 		s.closeListeners()
 		return nil, err
 	}
-	if err := s.serve(cfg, rpc, web); err != nil {
+	if err := s.serve(cfg, ports, web); err != nil {
 		s.closeListeners()
 		return nil, errors.Join(err, s.nn.Close())
 	}
 	return s, nil
+}
+
+// takePorts listens on the RPC ports and, if there is to be one, on the HTTP port.
+func (s *Server) takePorts(ctx context.Context, cfg Config) (ports []net.Listener, web net.Listener, err error) {
+	rpc, err := s.listen(ctx, cfg, "RPC", cfg.RPC)
+	if err != nil {
+		return nil, nil, err
+	}
+	s.rpcAddr = rpc.Addr()
+	ports = append(ports, rpc)
+	if cfg.Service != "" {
+		l, err := s.listen(ctx, cfg, "service RPC", cfg.Service)
+		if err != nil {
+			return nil, nil, err
+		}
+		s.service = l.Addr()
+		ports = append(ports, l)
+	}
+	if cfg.HTTP == "-" {
+		return ports, nil, nil
+	}
+	if web, err = s.listen(ctx, cfg, "HTTP", cfg.HTTP); err != nil {
+		return nil, nil, err
+	}
+	s.webAddr = web.Addr()
+	return ports, web, nil
 }
 
 func (s *Server) listen(ctx context.Context, cfg Config, what, addr string) (net.Listener, error) {
@@ -108,23 +134,27 @@ func (s *Server) closeListeners() {
 	}
 }
 
-func (s *Server) serve(cfg Config, rpc, web net.Listener) error {
+func (s *Server) serve(cfg Config, ports []net.Listener, web net.Listener) error {
 	var err error
 	if s.metrics, err = newMetrics(s.nn, cfg.Registry); err != nil {
 		return err
 	}
-	s.rpc = &hadooprpc.Server{Log: s.log, Observe: s.metrics.observe}
+	s.rpc = &hadooprpc.Server{Log: s.log, Observe: s.metrics.observe, Authorize: func(p *hadooprpc.Peer, protocol string) error {
+		return cfg.Access.Authorize(p, protocol, s.nn.Groups)
+	}}
 	services := clientrpc.Services{Reader: s.nn, Writer: s.nn, Files: s.nn, Cluster: s.nn, Attrs: s.nn}
-	if err := clientrpc.Register(s.rpc, services, clientrpc.Options{SoftwareVersion: namenode.SoftwareVersion}); err != nil {
+	if err := clientrpc.Register(s.rpc, services, clientrpc.Options{SoftwareVersion: namenode.SoftwareVersion, Access: cfg.Access}); err != nil {
 		return err
 	}
 	control.HandleNameNode(s.rpc, s.nn)
 	datanoderpc.Register(s.rpc, s.nn, datanoderpc.Options{SoftwareVersion: namenode.SoftwareVersion})
-	s.wg.Go(func() {
-		if err := s.rpc.Serve(rpc); err != nil && !errors.Is(err, hadooprpc.ErrClosed) {
-			s.fail(fmt.Errorf("name node's RPC port: %w", err))
-		}
-	})
+	for _, port := range ports {
+		s.wg.Go(func() {
+			if err := s.rpc.Serve(port); err != nil && !errors.Is(err, hadooprpc.ErrClosed) {
+				s.fail(fmt.Errorf("name node's RPC port: %w", err))
+			}
+		})
+	}
 	if web == nil {
 		return nil
 	}
@@ -153,6 +183,9 @@ func (s *Server) NameNode() *namenode.NameNode { return s.nn }
 
 // RPCAddr is where clients and datanodes connect.
 func (s *Server) RPCAddr() net.Addr { return s.rpcAddr }
+
+// ServiceAddr is where datanodes connect if that is another port, nil if it is not.
+func (s *Server) ServiceAddr() net.Addr { return s.service }
 
 // HTTPAddr is the HTTP port, nil if there is none.
 func (s *Server) HTTPAddr() net.Addr { return s.webAddr }

@@ -18,7 +18,7 @@ import (
 
 // dataNodeKeys are the keys of the configuration that a datanode reads.
 var dataNodeKeys = []string{
-	"fs.defaultFS", "hadoop.tmp.dir", "dfs.nameservices", "dfs.namenode.rpc-address", "dfs.namenode.servicerpc-address",
+	"fs.defaultFS", "hadoop.tmp.dir", "hadoop.security.authorization", "hadoop.user.group.static.mapping.overrides", "dfs.nameservices", "dfs.namenode.rpc-address", "dfs.namenode.servicerpc-address",
 	"dfs.heartbeat.interval", "dfs.blockreport.intervalMsec", "dfs.blockreport.split.threshold",
 	"dfs.datanode.address", "dfs.datanode.ipc.address", "dfs.datanode.http.address", "dfs.datanode.hostname",
 	"dfs.datanode.data.dir", "dfs.datanode.data.dir.perm", "dfs.datanode.failed.volumes.tolerated", "dfs.datanode.du.reserved",
@@ -81,6 +81,9 @@ func DataNode(conf *hadoopconf.Conf, nameNodes []string) (datanode.Config, error
 	if conf.IsSet("dfs.blockreport.intervalMsec") {
 		cfg.Timeouts.Report = conf.Duration("dfs.blockreport.intervalMsec")
 	}
+	if cfg.Access, cfg.Groups, err = access(conf); err != nil {
+		return cfg, err
+	}
 	if cfg.Volumes, cfg.Arrays, err = volumes(conf); err != nil {
 		return cfg, err
 	}
@@ -121,15 +124,10 @@ func address(conf *hadoopconf.Conf, key, loopback string) string {
 // configuredNameNodes finds the name nodes: the address for datanodes if there is one, the
 // one for clients, else the authority of fs.defaultFS.
 func configuredNameNodes(conf *hadoopconf.Conf) ([]string, error) {
-	for _, key := range []string{"dfs.namenode.servicerpc-address", "dfs.namenode.rpc-address"} {
-		if a := conf.String(key); a != "" {
-			return []string{a}, nil
-		}
-	}
-	if !conf.IsSet("fs.defaultFS") {
+	if conf.String("dfs.namenode.servicerpc-address") == "" && conf.String("dfs.namenode.rpc-address") == "" && !conf.IsSet("fs.defaultFS") {
 		return []string{net.JoinHostPort("127.0.0.1", hadoopconf.DefaultRPCPort)}, nil
 	}
-	return conf.NameNodes("")
+	return conf.ServiceNameNodes()
 }
 
 var media = map[string]dfs.StorageType{

@@ -9,9 +9,9 @@ import (
 
 // nameNodeKeys are the keys of the configuration that a name node reads.
 var nameNodeKeys = []string{
-	"fs.defaultFS", "hadoop.tmp.dir", "hadoop.log.dir", "hadoop.user.group.static.mapping.overrides", "io.file.buffer.size", "fs.trash.interval",
+	"fs.defaultFS", "hadoop.tmp.dir", "hadoop.log.dir", "hadoop.security.authorization", "hadoop.user.group.static.mapping.overrides", "io.file.buffer.size", "fs.trash.interval",
 	"net.topology.table.file.name", "net.topology.script.file.name",
-	"dfs.nameservices", "dfs.namenode.rpc-address", "dfs.namenode.rpc-bind-host", "dfs.namenode.http-address", "dfs.namenode.http-bind-host",
+	"dfs.nameservices", "dfs.namenode.rpc-address", "dfs.namenode.rpc-bind-host", "dfs.namenode.servicerpc-address", "dfs.namenode.servicerpc-bind-host", "dfs.namenode.http-address", "dfs.namenode.http-bind-host",
 	"dfs.namenode.name.dir", "dfs.namenode.storage.dir.perm",
 	"dfs.namenode.fs-limits.max-component-length", "dfs.namenode.fs-limits.max-directory-items", "dfs.namenode.fs-limits.min-block-size",
 	"dfs.namenode.fs-limits.max-blocks-per-file", "dfs.namenode.fs-limits.max-xattrs-per-inode", "dfs.namenode.fs-limits.max-xattr-size",

@@ -54,9 +54,9 @@ func NameNode(conf *hadoopconf.Conf) (namenode.Config, error) {
 	if err != nil {
 		return namenode.Config{}, err
 	}
-	table, err := namenode.ParseStaticGroups(conf.String("hadoop.user.group.static.mapping.overrides"))
+	groups, err := Groups(conf)
 	if err != nil {
-		return namenode.Config{}, fmt.Errorf("hadoop.user.group.static.mapping.overrides: %w", err)
+		return namenode.Config{}, err
 	}
 	disk, err := NameFS(conf)
 	if err != nil {
@@ -66,7 +66,7 @@ func NameNode(conf *hadoopconf.Conf) (namenode.Config, error) {
 		FS:             disk,
 		NameDirs:       dirs,
 		Supergroup:     conf.String("dfs.permissions.superusergroup"),
-		Groups:         namenode.StaticGroups{Table: table, Next: namenode.OSGroups{}},
+		Groups:         groups,
 		PermissionsOff: !conf.Bool("dfs.permissions.enabled"),
 		SafeMode: namenode.SafeModeConfig{
 			Threshold:    conf.Float("dfs.namenode.safemode.threshold-pct"),
@@ -204,6 +204,16 @@ func RPCAddress(conf *hadoopconf.Conf) (string, error) {
 		addr = net.JoinHostPort("127.0.0.1", hadoopconf.DefaultRPCPort)
 	}
 	return bound(hadoopconf.WithPort(addr, hadoopconf.DefaultRPCPort), conf.String("dfs.namenode.rpc-bind-host")), nil
+}
+
+// ServiceAddress is where the name node listens beside RPCAddress, for datanodes and
+// administrators: "" unless dfs.namenode.servicerpc-address is set.
+func ServiceAddress(conf *hadoopconf.Conf) string {
+	addr := conf.String("dfs.namenode.servicerpc-address")
+	if addr == "" {
+		return ""
+	}
+	return bound(hadoopconf.WithPort(addr, hadoopconf.DefaultRPCPort), conf.String("dfs.namenode.servicerpc-bind-host"))
 }
 
 // HTTPAddress is dfs.namenode.http-address; when nobody set it, loopback and not, as in

@@ -113,8 +113,8 @@ func TestKeysAreThoseThatAreRead(t *testing.T) {
 		files []string
 		more  []string // read by hadoopconf itself
 	}{
-		{nodeconf.NameNodeKeys(), []string{"namenode.go", "topology.go"}, []string{"hadoop.tmp.dir", "dfs.nameservices"}},
-		{nodeconf.DataNodeKeys(), []string{"datanode.go"}, []string{"hadoop.tmp.dir", "dfs.nameservices", "fs.defaultFS",
+		{nodeconf.NameNodeKeys(), []string{"namenode.go", "topology.go", "access.go", "../authorize/guard.go"}, []string{"hadoop.tmp.dir", "dfs.nameservices"}},
+		{nodeconf.DataNodeKeys(), []string{"datanode.go", "access.go", "../authorize/guard.go"}, []string{"hadoop.tmp.dir", "dfs.nameservices", "fs.defaultFS",
 			"dfs.namenode.rpc-address", "dfs.namenode.servicerpc-address", "dfs.datanode.address", "dfs.datanode.http.address", "dfs.datanode.ipc.address"}},
 	} {
 		read := map[string]bool{}

@@ -48,6 +48,7 @@ func OverDataNode(conf *hadoopconf.Conf, cfg *datanode.Config) error {
 	if err != nil {
 		return err
 	}
+	cfg.Access, cfg.Groups = got.Access, got.Groups
 	cfg.Timeouts, cfg.Limits, cfg.Reserved, cfg.FailedVolumesTolerated = got.Timeouts, got.Limits, got.Reserved, got.FailedVolumesTolerated
 	return nil
 }

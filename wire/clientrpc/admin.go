@@ -31,10 +31,10 @@ func adminProtocols() map[string]methods {
 		},
 		hdfspb.RefreshUserMappingsProtocol: {
 			"refreshUserToGroupsMappings":         blocking((*server).refreshGroups),
-			"refreshSuperUserGroupsConfiguration": nothing, // nobody may impersonate,
+			"refreshSuperUserGroupsConfiguration": blocking((*server).refreshProxies),
 		},
 		hdfspb.RefreshAuthorizationPolicyProtocol: {
-			"refreshServiceAcl": always(dfs.Errorf(dfs.Authorization, "Service Level Authorization not enabled!")),
+			"refreshServiceAcl": blocking((*server).refreshServices),
 		},
 		hdfspb.RefreshCallQueueProtocol: {
 			"refreshCallQueue": nothing, // calls are not queued by user
@@ -109,8 +109,22 @@ func (s *server) groups(_ *hadooprpc.Call, r *hdfspb.GetGroupsForUserRequest) (h
 	return &hdfspb.GetGroupsForUserResponse{Groups: groups}, err
 }
 
-// The protocols that refresh are guarded by service level authorization alone, which is
-// off: as in HDFS then, everybody may call them.
+// The protocols that refresh are guarded by service level authorization alone: while that
+// is off everybody may call them, as in HDFS.
+
+func (s *server) refreshServices(*hadooprpc.Call, *hdfspb.Empty) (hadooprpc.Marshaler, error) {
+	if s.opt.Access == nil {
+		return nil, dfs.Errorf(dfs.Authorization, "Service Level Authorization not enabled!")
+	}
+	return empty, s.opt.Access.RefreshServices()
+}
+
+func (s *server) refreshProxies(*hadooprpc.Call, *hdfspb.Empty) (hadooprpc.Marshaler, error) {
+	if s.opt.Access == nil {
+		return empty, nil
+	}
+	return empty, s.opt.Access.RefreshProxies()
+}
 
 func (s *server) refreshGroups(c *hadooprpc.Call, _ *hdfspb.Empty) (hadooprpc.Marshaler, error) {
 	if g, ok := s.Cluster.(GroupRefresher); ok {

@@ -66,10 +66,20 @@ const (
 	StateObserver     State = 3
 )
 
+// Access is what decides about connections.
+type Access interface {
+	// RefreshServices reads the ACLs of services again; an error that these do not count.
+	RefreshServices() error
+	// RefreshProxies reads again who may act for others.
+	RefreshProxies() error
+}
+
 // Options of the name node's RPC. The zero value works.
 type Options struct {
 	// SoftwareVersion is told by versionRequest; "" means "redoubt".
 	SoftwareVersion string
+	// Access is read again by the calls that are there for that; nil: there is nothing to read.
+	Access Access
 	// State says which part this name node plays; nil means always StateActive.
 	State func() State
 }

@@ -106,7 +106,7 @@ func FuzzHeaders(f *testing.F) {
 		}
 		var resp responseHeader
 		_ = resp.decode(b)
-		_, _, _ = decodeContext(b)
+		_, _ = decodeContext(b)
 		_, _ = decodeSASL(b)
 	})
 }

@@ -65,6 +65,7 @@ const (
 	classRPCServer       = "org.apache.hadoop.ipc.RpcServerException"
 	classIPC             = "org.apache.hadoop.ipc.IpcException"
 	classIOException     = "java.io.IOException"
+	classAuthorization   = "org.apache.hadoop.security.authorize.AuthorizationException"
 	classAccessControl   = "org.apache.hadoop.security.AccessControlException"
 )
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -21,6 +22,11 @@ type Server struct {
 	// Observe, if set, is told of every answered call, from several goroutines. A failed
 	// call's err is a *RemoteError.
 	Observe func(protocol, method string, d time.Duration, err error)
+	// Authorize, if set, is asked whether a client may connect and speak a protocol: once
+	// for the one that the connection's context names ("" if it names none), and before
+	// the first call of another. An error ends the connection; its text goes to the client
+	// as Hadoop's AuthorizationException. It may wait, and then so does that client alone.
+	Authorize func(p *Peer, protocol string) error
 	// MaxFrame is the longest request taken, in bytes; 0 means dfs.MaxRPCFrame.
 	MaxFrame int
 	// MaxInFlight is how many calls of one connection may wait for their answer before
@@ -47,6 +53,14 @@ type Server struct {
 	listeners map[net.Listener]struct{}
 	conns     map[*serverConn]struct{}
 	wg        sync.WaitGroup // accept loops and connections
+}
+
+// Peer is who opened a connection, by the names that the client gave: with host and realm
+// if it gave them.
+type Peer struct {
+	User     string // whom the calls are for
+	RealUser string // who makes them, if that is another; "" otherwise
+	Addr     netip.Addr
 }
 
 type protocolEntry struct {

@@ -17,13 +17,15 @@ import (
 // serverConn is one client's connection. Its reader goroutine runs everything in this
 // file; workers only add answers to out.
 type serverConn struct {
-	server *Server
-	nc     net.Conn
-	ctx    context.Context
-	cancel context.CancelFunc
-	in     frameReader
-	out    batch
-	caller dfs.Caller // what all calls have in common
+	server  *Server
+	nc      net.Conn
+	ctx     context.Context
+	cancel  context.CancelFunc
+	in      frameReader
+	out     batch
+	caller  dfs.Caller // what all calls have in common
+	peer    Peer       // the same as the client spelt it
+	allowed string     // the protocol that was authorized last
 
 	inflight atomic.Int32
 	waiting  bool        // guarded by out.mu: the reader waits for inflight to fall
@@ -275,16 +277,17 @@ func (c *serverConn) context(body []byte) error {
 	if err != nil {
 		return newFatal(callContext, FatalDeserializing, classRPCServer, "undecodable connection context")
 	}
-	effective, real, err := decodeContext(msg)
+	who, err := decodeContext(msg)
 	if err != nil {
 		return newFatal(callContext, FatalDeserializing, classRPCServer, "undecodable connection context")
 	}
-	if effective == "" {
+	if who.effective == "" || who.proxied && who.real == "" {
 		return newFatal(callContext, FatalUnauthorized, classAccessControl, "the connection context names no user")
 	}
-	c.caller.User = shortName(effective)
-	if real != "" && real != effective {
-		c.caller.RealUser = shortName(real)
+	c.caller.User, c.caller.RealUser = ShortName(who.effective), ShortName(who.real)
+	c.peer = Peer{User: who.effective, RealUser: who.real, Addr: c.caller.Addr}
+	if err := c.authorize(callContext, who.protocol); err != nil {
+		return err
 	}
 	c.ready = true
 	if err := c.nc.SetReadDeadline(time.Time{}); err != nil { // from here on it may be idle for ever
@@ -296,8 +299,29 @@ func (c *serverConn) context(body []byte) error {
 	return nil
 }
 
-// shortName drops host and realm of a Kerberos name.
-func shortName(user string) string {
+// authorize asks whether this connection may speak a protocol. It does so anew for each
+// other one: who connects for a protocol that he may speak has no leave for the rest.
+func (c *serverConn) authorize(callID int32, protocol string) error {
+	if c.server.Authorize == nil || c.ready && protocol == c.allowed {
+		return nil
+	}
+	if err := c.server.Authorize(&c.peer, protocol); err != nil {
+		return newFatal(callID, FatalUnauthorized, classAuthorization, "%s", err.Error())
+	}
+	c.allowed = protocol
+	return nil
+}
+
+// authorizeCall does that for the protocol of the current call, if there is such a one.
+func (c *serverConn) authorizeCall() error {
+	if e, ok := c.server.protocols[string(c.call.protocol)]; ok {
+		return c.authorize(c.request.callID, e.name)
+	}
+	return nil
+}
+
+// ShortName drops host and realm of a Kerberos name.
+func ShortName(user string) string {
 	if i := strings.IndexAny(user, "/@"); i > 0 {
 		return user[:i]
 	}
@@ -316,13 +340,19 @@ func (c *serverConn) dispatch(body []byte) error {
 	if body, _, err = cutDelimited(body); err != nil {
 		return newFatal(c.request.callID, FatalDeserializing, classRPCServer, "call without request")
 	}
+	other := c.last == nil || c.last.name != string(c.call.protocol)
+	if other {
+		if err := c.authorizeCall(); err != nil {
+			return err
+		}
+	}
 	if c.inflight.Add(1) > c.server.inFlight() {
 		c.out.release(0)
 		c.waitInFlight(c.server.inFlight())
 		c.out.hold()
 	}
 	call := c.newCall(body)
-	if c.last == nil || c.last.name != string(c.call.protocol) {
+	if other {
 		e, ok := c.server.protocols[string(c.call.protocol)]
 		if !ok {
 			call.Protocol = string(c.call.protocol)

@@ -177,30 +177,40 @@ func (h *responseHeader) decode(b []byte) error {
 	return nil
 }
 
-// decodeContext reads an IpcConnectionContext: the effective and the real user.
-func decodeContext(b []byte) (effective, real string, err error) {
+// connContext is what an IpcConnectionContext says.
+type connContext struct {
+	effective, real string
+	protocol        string
+	proxied         bool // a real user is named, be it ""
+}
+
+func decodeContext(b []byte) (c connContext, err error) {
 	for len(b) > 0 {
 		f, rest, err := cutField(b)
 		if err != nil {
-			return "", "", err
+			return c, err
 		}
-		if b = rest; !f.isBytes(2) {
+		b = rest
+		if f.isBytes(3) {
+			c.protocol = string(f.bytes)
+		}
+		if !f.isBytes(2) {
 			continue
 		}
 		for u := f.bytes; len(u) > 0; {
 			g, rest, err := cutField(u)
 			if err != nil {
-				return "", "", err
+				return c, err
 			}
 			switch u = rest; {
 			case g.isBytes(1):
-				effective = string(g.bytes)
+				c.effective = string(g.bytes)
 			case g.isBytes(2):
-				real = string(g.bytes)
+				c.real, c.proxied = string(g.bytes), true
 			}
 		}
 	}
-	return effective, real, nil
+	return c, nil
 }
 
 // decodeSASL reads the state out of an RpcSasl message, -1 if there is none.
