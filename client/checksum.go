@@ -36,6 +36,10 @@ func (c *Client) checksum(ctx context.Context, path string, kind datatransfer.Ch
 	if err != nil {
 		return nil, err
 	}
+	// Of ciphertext the checksum is as good, and what Hadoop's client gives.
+	if err := unreadable("summed up", path, located.ECPolicy, false); err != nil {
+		return nil, err
+	}
 	if located.UnderConstruction {
 		return nil, &dfs.Error{Op: "checksum", Path: path, Kind: dfs.Other, Msg: "Fail to get checksum, since file " + path + " is under construction."}
 	}

@@ -1,6 +1,8 @@
 package client
 
 import (
+	"strconv"
+
 	"redoubt/dfs"
 	"redoubt/wire/hdfspb"
 )
@@ -15,8 +17,23 @@ func extended(pool string, b dfs.Block) *hdfspb.ExtendedBlock {
 	}
 }
 
+// policyName is an erasure coding policy's name; the built-in ones may come as their number.
+func policyName(p *hdfspb.ErasureCodingPolicy) string {
+	if p == nil {
+		return ""
+	}
+	if name := p.GetName(); name != "" {
+		return name
+	}
+	builtIn := map[uint32]string{1: "RS-6-3-1024k", 2: "RS-3-2-1024k", 3: "RS-LEGACY-6-3-1024k", 4: "XOR-2-1-1024k", 5: "RS-10-4-1024k"}
+	if name, ok := builtIn[p.GetId()]; ok {
+		return name
+	}
+	return strconv.Itoa(int(p.GetId()))
+}
+
 func statusOf(p *hdfspb.HdfsFileStatus) *dfs.FileStatus {
-	return &dfs.FileStatus{
+	st := &dfs.FileStatus{
 		Type:          dfs.FileType(p.GetFileType()),
 		ID:            dfs.InodeID(p.GetFileId()),
 		Name:          string(p.GetPath()),
@@ -32,7 +49,12 @@ func statusOf(p *hdfspb.HdfsFileStatus) *dfs.FileStatus {
 		StoragePolicy: uint8(p.GetStoragePolicy()),
 		Flags:         p.GetFlags(),
 		Symlink:       string(p.GetSymlink()),
+		ECPolicy:      policyName(p.EcPolicy),
 	}
+	if p.FileEncryptionInfo != nil {
+		st.Flags |= dfs.FlagEncrypted
+	}
+	return st
 }
 
 func nodeIDOf(p *hdfspb.DatanodeID) dfs.DatanodeID {
@@ -127,7 +149,7 @@ func locatedProto(b *dfs.LocatedBlock, locs []dfs.ReplicaLoc) *hdfspb.LocatedBlo
 func locatedBlocksOf(p *hdfspb.LocatedBlocks) *dfs.LocatedBlocks {
 	out := &dfs.LocatedBlocks{
 		FileLength: int64(p.GetFileLength()), UnderConstruction: p.GetUnderConstruction(), LastComplete: p.GetIsLastBlockComplete(),
-		Blocks: make([]dfs.LocatedBlock, len(p.GetBlocks())),
+		Blocks: make([]dfs.LocatedBlock, len(p.GetBlocks())), ECPolicy: policyName(p.EcPolicy), Encrypted: p.FileEncryptionInfo != nil,
 	}
 	for i, b := range p.GetBlocks() {
 		out.Blocks[i] = locatedOf(b)

@@ -38,6 +38,8 @@ type cluster struct {
 	repl     int
 	size     int64 // block size
 	conns    []net.Conn
+	// kind is what another server says of how the file is stored.
+	kind func(*hdfspb.HdfsFileStatus, *hdfspb.LocatedBlocks)
 
 	// failAck says how to acknowledge a packet: the index of a node to blame, or -1. cut
 	// ends the connection instead.
@@ -155,8 +157,26 @@ func (c *cluster) answer(call *hadooprpc.Call) (message, error) {
 			BlockSize: new(uint64(c.size)), BytesPerChecksum: new(uint32(fakeChunk)), WritePacketSize: new(uint32(2048)), Replication: new(uint32(c.repl)),
 			FileBufferSize: new(uint32(4096)), ChecksumType: new(hdfspb.ChecksumType(2)),
 		}}, nil
+	case "getFileInfo":
+		st := c.status()
+		if c.kind != nil {
+			c.kind(st, &hdfspb.LocatedBlocks{})
+		}
+		return &hdfspb.FileStatusResponse{Fs: st}, nil
 	case "create":
+		var req hdfspb.CreateRequest
+		if err := req.UnmarshalVT(call.Body); err != nil {
+			return nil, err
+		}
+		if c.length > 0 && req.GetCreateFlag()&dfs.CreateFlagOverwrite == 0 {
+			return nil, &hadooprpc.RemoteError{Class: "org.apache.hadoop.fs.FileAlreadyExistsException", Message: "/f already exists"}
+		}
 		c.blocks, c.length, c.open = nil, 0, true
+		if c.kind != nil {
+			st := c.status()
+			c.kind(st, &hdfspb.LocatedBlocks{})
+			return &hdfspb.FileStatusResponse{Fs: st}, nil
+		}
 		return &hdfspb.FileStatusResponse{Fs: c.status()}, nil
 	case "addBlock":
 		return c.addBlock(call)
@@ -196,6 +216,9 @@ func (c *cluster) answer(call *hadooprpc.Call) (message, error) {
 		for _, b := range c.blocks {
 			out.Blocks = append(out.Blocks, c.located(b, at))
 			at += b.Length
+		}
+		if c.kind != nil {
+			c.kind(c.status(), out)
 		}
 		return &hdfspb.GetBlockLocationsResponse{Locations: out}, nil
 	case "reportBadBlocks":

@@ -87,6 +87,9 @@ func (f *File) Size() int64 {
 // learn takes in what the name node told: the length, with that of a block that is still
 // being written, and the blocks.
 func (f *File) learn(l *dfs.LocatedBlocks) error {
+	if err := unreadableBlocks("read", f.path, l); err != nil {
+		return err
+	}
 	blocks := l.Blocks
 	size := l.FileLength
 	if l.Last != nil && !l.LastComplete {
@@ -196,6 +199,9 @@ func (f *File) block(off int64) (*dfs.LocatedBlock, error) {
 // relocate asks the name node again where the blocks from off on are.
 func (f *File) relocate(off int64) error {
 	l, err := f.c.BlockLocations(f.ctx, f.path, off, prefetch)
+	if err == nil {
+		err = unreadableBlocks("read", f.path, l)
+	}
 	if err != nil {
 		return err
 	}

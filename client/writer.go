@@ -54,6 +54,7 @@ type Writer struct {
 	carried *blockWriter // the block that an append goes on with
 	synced  bool         // flushed or appended: a lost datanode is replaced
 	told    bool         // the name node knows the current block
+	cant    error        // why the file can hold no bytes of this client
 }
 
 // Create makes a new file and opens it for writing; ctx ends the writer, too.
@@ -76,21 +77,18 @@ func (c *Client) Create(ctx context.Context, path string, opt CreateOptions) (*W
 			Msg: fmt.Sprintf("Invalid values: dfs.bytes-per-checksum (=%d) must divide block size (=%d).", n, opt.BlockSize)}
 	}
 	flags := dfs.CreateFlagCreate
-	if opt.Overwrite {
-		flags |= dfs.CreateFlagOverwrite
-	}
 	if opt.LazyPersist {
 		flags |= dfs.CreateFlagLazyPersist
 	}
 	req := &hdfspb.CreateRequest{
-		Src: &path, Masked: perm(opt.Mode), Unmasked: perm(cmp.Or(opt.Unmasked, opt.Mode)), ClientName: &c.holder, CreateFlag: &flags,
+		Src: &path, Masked: perm(opt.Mode), Unmasked: perm(cmp.Or(opt.Unmasked, opt.Mode)), ClientName: &c.holder,
 		CreateParent: new(!opt.NoParents), Replication: new(uint32(opt.Replication)), BlockSize: new(uint64(opt.BlockSize)),
 	}
 	if opt.StoragePolicy != "" {
 		req.StoragePolicy = &opt.StoragePolicy
 	}
-	var resp hdfspb.FileStatusResponse
-	if err := c.names.call(ctx, "create", req, &resp); err != nil {
+	resp, err := c.create(ctx, req, flags, opt.Overwrite)
+	if err != nil {
 		return nil, err
 	}
 	if resp.Fs == nil {
@@ -100,7 +98,7 @@ func (c *Client) Create(ctx context.Context, path string, opt CreateOptions) (*W
 }
 
 func (c *Client) newWriter(ctx context.Context, path string, st *dfs.FileStatus, d dfs.ServerDefaults, opt CreateOptions) (*Writer, error) {
-	w := &Writer{c: c, path: path, file: st.ID, blockSz: st.BlockSize, repl: int(st.Replication), favored: opt.Favored}
+	w := &Writer{c: c, path: path, file: st.ID, blockSz: st.BlockSize, repl: int(st.Replication), favored: opt.Favored, cant: unreadableStatus("written", path, st)}
 	w.sum = datatransfer.Checksum{Type: d.ChecksumType, BytesPer: d.BytesPerChecksum}
 	if w.sum.Validate() != nil || w.sum.Type == dfs.ChecksumNull {
 		w.sum = datatransfer.DefaultChecksum
@@ -125,6 +123,13 @@ func (c *Client) newWriter(ctx context.Context, path string, st *dfs.FileStatus,
 func (c *Client) Append(ctx context.Context, path string, opt AppendOptions) (*Writer, error) {
 	d, err := c.ServerDefaults(ctx)
 	if err != nil {
+		return nil, err
+	}
+	before, err := c.Stat(ctx, path)
+	if err == nil {
+		err = unreadableStatus("appended to", path, before)
+	}
+	if err != nil && !dfs.Is(err, dfs.NotFound) { // of which the append has more to say
 		return nil, err
 	}
 	flags := dfs.CreateFlagAppend
@@ -184,6 +189,9 @@ func (w *Writer) Write(p []byte) (int, error) {
 	done := 0
 	for done < len(p) {
 		if w.block == nil {
+			if w.cant != nil {
+				return done, w.broke(w.cant)
+			}
 			if err := w.nextBlock(); err != nil {
 				return done, w.broke(err)
 			}
@@ -285,6 +293,8 @@ func (w *Writer) Close() error {
 	}
 	if w.err == nil {
 		w.err = w.complete()
+	} else if w.err == w.cant {
+		_ = w.complete() // nothing is in it: no lease is left on it
 	}
 	w.release()
 	return w.err

@@ -16,13 +16,44 @@ type Policy struct {
 	ReplicationFallback []StorageType
 	// Group is k, the data blocks of one parity group; 0 means plain replication.
 	Group int
+	// OnCreate says that a file takes the policy at its creation, of its flag or of its
+	// directory, and keeps it: nobody can set it or change it later.
+	OnCreate bool
+}
+
+// String describes the policy as HDFS's messages do.
+func (p Policy) String() string {
+	return "BlockStoragePolicy{" + p.Name + ":" + strconv.Itoa(int(p.ID)) + ", storageTypes=" + typeList(p.Creation) +
+		", creationFallbacks=" + typeList(p.CreationFallback) + ", replicationFallbacks=" + typeList(p.ReplicationFallback) + "}"
+}
+
+func typeList(types []StorageType) string {
+	names := make([]string, len(types))
+	for i, t := range types {
+		names[i] = t.String()
+	}
+	return "[" + strings.Join(names, ", ") + "]"
 }
 
 // PolicyUnspecified means "inherit from the parent directory". The root's is PolicyHot.
 const (
 	PolicyUnspecified uint8 = 0
 	PolicyHot         uint8 = 7
+	PolicyLazyPersist uint8 = 15
 )
+
+// ReplicationEC is the erasure coding policy that says "no erasure coding": a directory's
+// files are replicated whatever the directories above it have. HDFS takes it in any case.
+const ReplicationEC = "replication"
+
+// IsReplicationEC reports whether an erasure coding policy's name means plain replication.
+func IsReplicationEC(name string) bool { return strings.EqualFold(name, ReplicationEC) }
+
+// NoECPolicy is what a name node without erasure coding says about a policy's name.
+func NoECPolicy(name string) string {
+	return "Policy '" + name + "' does not match any enabled erasure coding policies: []. " +
+		"An erasure coding policy can be enabled by enableErasureCodingPolicy API."
+}
 
 // MinParityData and MaxParityData bound k, the blocks of one parity group, and
 // DefaultParityData is the k of the policy that is named RAID5 alone.
@@ -45,7 +76,7 @@ var Policies = append([]Policy{
 	{ID: 10, Name: "ONE_SSD", Creation: []StorageType{StorageSSD, StorageDisk}, CreationFallback: []StorageType{StorageSSD, StorageDisk}, ReplicationFallback: []StorageType{StorageSSD, StorageDisk}},
 	{ID: 12, Name: "ALL_SSD", Creation: []StorageType{StorageSSD}, CreationFallback: []StorageType{StorageDisk}, ReplicationFallback: []StorageType{StorageDisk}},
 	{ID: 14, Name: "ALL_NVDIMM", Creation: []StorageType{StorageNVDIMM}, CreationFallback: []StorageType{StorageDisk}, ReplicationFallback: []StorageType{StorageDisk}},
-	{ID: 15, Name: "LAZY_PERSIST", Creation: []StorageType{StorageRAMDisk, StorageDisk}, CreationFallback: []StorageType{StorageDisk}, ReplicationFallback: []StorageType{StorageDisk}},
+	{ID: 15, Name: "LAZY_PERSIST", Creation: []StorageType{StorageRAMDisk, StorageDisk}, CreationFallback: []StorageType{StorageDisk}, ReplicationFallback: []StorageType{StorageDisk}, OnCreate: true},
 }, parityPolicies()...)
 
 // parityPolicies makes RAID5 and RAID5-k for every k but RAID5's. Their replicas go where those of HOT go.

@@ -1,5 +1,10 @@
 package dfs
 
+import (
+	"slices"
+	"strings"
+)
+
 // FileType tells files, directories and symbolic links apart, with HDFS's wire numbers.
 type FileType uint8
 
@@ -52,6 +57,7 @@ type FileStatus struct {
 	StoragePolicy uint8
 	Flags         uint32
 	Symlink       string // target of a symlink
+	ECPolicy      string // erasure coding policy of another server's path; "" for none
 }
 
 // ContentSummary adds up a subtree; the path itself counts as one file or directory.
@@ -96,6 +102,33 @@ const (
 	StorageProvided StorageType = 5
 	StorageNVDIMM   StorageType = 6
 )
+
+var storageTypeNames = [...]string{"", "DISK", "SSD", "ARCHIVE", "RAM_DISK", "PROVIDED", "NVDIMM"}
+
+// String is HDFS's name of the medium, "" for what is none.
+func (t StorageType) String() string {
+	if int(t) < len(storageTypeNames) {
+		return storageTypeNames[t]
+	}
+	return ""
+}
+
+// StorageTypeNamed finds a medium by its name, in any case as HDFS does.
+func StorageTypeNamed(name string) (StorageType, bool) {
+	for i, n := range storageTypeNames[1:] {
+		if strings.EqualFold(name, n) {
+			return StorageType(i + 1), true
+		}
+	}
+	return 0, false
+}
+
+// QuotaTypes are the media that can have a quota, in the order in which HDFS's tools show
+// them. Memory has none: what is in it is on its way to a disk.
+var QuotaTypes = [...]StorageType{StorageSSD, StorageDisk, StorageArchive, StorageProvided, StorageNVDIMM}
+
+// HasQuota reports whether a medium can have a quota.
+func (t StorageType) HasQuota() bool { return slices.Contains(QuotaTypes[:], t) }
 
 // AdminState of a datanode, with HDFS's wire numbers.
 type AdminState uint8
@@ -167,4 +200,6 @@ type LocatedBlocks struct {
 	UnderConstruction bool
 	Last              *LocatedBlock // the file's last block, if it has one
 	LastComplete      bool
+	ECPolicy          string // of another server's file: its blocks are groups; "" for none
+	Encrypted         bool   // of another server's file: its blocks are ciphertext
 }

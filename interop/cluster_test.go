@@ -73,9 +73,13 @@ func startRedoubt(t testing.TB, args ...string) cluster {
 	return cluster{uri: m[1], http: m[2], dir: dir}
 }
 
-// startHadoop runs a real Hadoop cluster until the test ends.
+// startHadoop runs a real Hadoop cluster until the test ends. With INTEROP_HADOOP set it
+// gives that empty cluster instead, which must have been started with the same settings.
 func startHadoop(t testing.TB, datanodes int, args ...string) cluster {
 	needHadoop(t)
+	if uri := os.Getenv("INTEROP_HADOOP"); uri != "" {
+		return cluster{uri: uri}
+	}
 	port := freePorts(t, 10*(datanodes+1)+3)
 	args = append([]string{"cluster", t.TempDir(), strconv.Itoa(port), strconv.Itoa(datanodes)}, args...)
 	out := start(t, exec.Command("./hadoop", args...))
@@ -245,6 +249,8 @@ var toolClass = map[string]string{
 	"dfsadmin": "org.apache.hadoop.hdfs.tools.DFSAdmin",
 	"groups":   "org.apache.hadoop.hdfs.tools.GetGroups",
 	"fsck":     "org.apache.hadoop.hdfs.tools.DFSck",
+	"ec":       "org.apache.hadoop.hdfs.tools.ECAdmin",
+	"crypto":   "org.apache.hadoop.hdfs.tools.CryptoAdmin",
 
 	"storagepolicies": "org.apache.hadoop.hdfs.tools.StoragePolicyAdmin",
 }

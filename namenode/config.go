@@ -61,6 +61,7 @@ type FileConfig struct {
 	// before they answer NotReplicatedYet or false, 2 s. Negative: no wait.
 	AddBlockWait time.Duration
 	Parity       ParityConfig
+	Trash        TrashConfig // what becomes of those that users delete
 }
 
 // AttrConfig is about access control lists and extended attributes.
@@ -136,6 +137,8 @@ func (c Config) withDefaults() Config {
 	orDefault(&f.ListLimit, dfs.MaxListing)
 	orDefault(&f.AccessTimePrecision, time.Hour)
 	orDefault(&f.AddBlockWait, 2*time.Second)
+	orDefault(&f.Trash.Homes, "/user")
+	orDefault(&f.Trash.Zone, time.Local)
 	orDefault(&c.Attrs.MaxXAttrs, 32)
 	orDefault(&c.Attrs.MaxXAttrSize, 16<<10)
 	orDefault(&c.SafeMode.Threshold, 0.999)
@@ -181,6 +184,9 @@ func (c Config) Validate() error {
 	need(f.MaxBlocks > 0, "dfs.namenode.fs-limits.max-blocks-per-file %d is not positive", f.MaxBlocks)
 	need(f.MaxComponent > 0 && f.MaxComponent <= 1<<16-1, "dfs.namenode.fs-limits.max-component-length %d is not between 1 and 65535", f.MaxComponent)
 	need(f.MaxItems > 0 && f.MaxItems <= 6_400_000, "dfs.namenode.fs-limits.max-directory-items %d is not between 1 and 6400000", f.MaxItems)
+	need(f.Trash.Interval == 0 || f.Trash.Interval >= time.Millisecond, "fs.trash.interval %v is below a millisecond", f.Trash.Interval)
+	need(f.Trash.Checkpoint == 0 || f.Trash.Checkpoint >= time.Millisecond, "fs.trash.checkpoint.interval %v is below a millisecond", f.Trash.Checkpoint)
+	need(f.Trash.Homes[0] == '/', "dfs.user.home.dir.prefix %s is no absolute path", f.Trash.Homes)
 	need(f.ListLimit > 0, "dfs.ls.limit %d is not positive", f.ListLimit)
 	need(c.Attrs.MaxXAttrSize > 0 && c.Attrs.MaxXAttrSize <= 32<<10, "dfs.namenode.fs-limits.max-xattr-size %d is not between 1 and 32768", c.Attrs.MaxXAttrSize)
 	need(c.SafeMode.Threshold > 0, "dfs.namenode.safemode.threshold-pct %v is not positive", c.SafeMode.Threshold)

@@ -61,8 +61,8 @@ func (n *NameNode) checkCreate(req *dfs.CreateRequest) (policy uint8, err error)
 	if req.Holder == "" {
 		return 0, &dfs.Error{Kind: dfs.IllegalArgument, Path: req.Path, Msg: "create without a client name"}
 	}
-	if req.ECPolicy != "" && req.ECPolicy != "replication" && req.ECPolicy != "REPLICATION" {
-		return 0, &dfs.Error{Kind: dfs.IllegalArgument, Path: req.Path, Msg: "Policy '" + req.ECPolicy + "' does not match any enabled erasure coding policies."}
+	if req.ECPolicy != "" && !dfs.IsReplicationEC(req.ECPolicy) {
+		return 0, &dfs.Error{Kind: dfs.IllegalArgument, Path: req.Path, Msg: dfs.NoECPolicy(req.ECPolicy)}
 	}
 	if req.StoragePolicy != "" {
 		p, ok := dfs.PolicyByName(req.StoragePolicy)
@@ -73,6 +73,9 @@ func (n *NameNode) checkCreate(req *dfs.CreateRequest) (policy uint8, err error)
 			return 0, err
 		}
 		policy = p.ID
+	}
+	if req.Flags&dfs.CreateFlagLazyPersist != 0 {
+		policy = dfs.PolicyLazyPersist
 	}
 	return policy, nil
 }
@@ -108,6 +111,11 @@ func (r *request) prepareCreate(req *dfs.CreateRequest, policy uint8) (namespace
 			return nil, nil, &dfs.Error{Kind: dfs.NotFound, Path: req.Path, Msg: "Can't overwrite non-existent " + req.Path + " for client " + r.machine()}
 		}
 		op.Parent, op.Names = w.Chain[k-1].ID, w.Names[k-1:]
+	}
+	if policy == dfs.PolicyUnspecified {
+		if inherited, ok := dfs.PolicyByID(r.n.ns.EffectivePolicy(op.Parent)); ok && inherited.OnCreate {
+			op.Policy = inherited.ID
+		}
 	}
 	op.Head = r.headOnce(r.auth(w, len(w.Chain)))
 	return op, nil, nil

@@ -55,8 +55,9 @@ type soft struct {
 	scrub      scrubber
 	scrubs     atomic.Int64
 	leaving    atomic.Int32 // callers that wait for a block to leave its group
-	requests   sync.Pool    // of *request
-	records    sync.Pool    // of *[]byte, for encoded ops
+	trash      *emptier
+	requests   sync.Pool // of *request
+	records    sync.Pool // of *[]byte, for encoded ops
 }
 
 // background is the one goroutine and how to talk to it.
@@ -134,6 +135,7 @@ func (s *soft) init(cfg *Config, now time.Time) {
 	s.recoveries.by = map[dfs.BlockID]recovery{}
 	s.arrivals = newArrivals()
 	s.scrub.last = now
+	s.trash = newEmptier(cfg.Files.Trash, now)
 	s.requests.New = func() any { return new(request) }
 	s.records.New = func() any { return new([]byte) }
 }

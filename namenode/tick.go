@@ -60,6 +60,7 @@ func (n *NameNode) passTime(ctx context.Context) {
 	n.scrubGroups(n.clock())
 	n.completeCommitted(ctx, n.clock())
 	n.checkLeases(ctx, n.clock())
+	n.emptyTrash(ctx, n.clock())
 }
 
 // reapSlice is how many inodes of deleted subtrees one op frees.

@@ -233,25 +233,41 @@ func (n *NameNode) blocksChanged(file dfs.InodeID) {
 
 // SetStoragePolicy changes a path's own storage policy; "" makes it inherit again.
 func (n *NameNode) SetStoragePolicy(ctx context.Context, c *dfs.Caller, path, policy string) error {
-	id, cmd, parity := dfs.PolicyUnspecified, "unsetStoragePolicy", false
+	var p dfs.Policy // its zero value inherits
+	cmd := "unsetStoragePolicy"
 	if policy != "" {
-		p, ok := dfs.PolicyByName(policy)
-		if !ok {
+		var ok bool
+		if p, ok = dfs.PolicyByName(policy); !ok {
 			return &dfs.Error{Kind: dfs.IllegalArgument, Path: path, Msg: "Cannot find a block policy with the name " + policy}
 		}
-		id, cmd, parity = p.ID, "setStoragePolicy", p.Parity() > 0
+		cmd = "setStoragePolicy"
 		if err := n.mayGroup(p, path); err != nil {
 			return err
 		}
 	}
 	_, err := n.setAttr(ctx, c, cmd, "set storage policy for", path, permit{target: dfs.Write}, func(r *request, ino *namespace.Inode, op *namespace.SetAttr) error {
-		op.Mask, op.Policy = namespace.AttrPolicy, id
-		return nil
+		op.Mask, op.Policy = namespace.AttrPolicy, p.ID
+		return mayChangePolicy(ino, p)
 	})
-	if _, live := n.blocks.Safe(); err == nil && parity && live < minParityNodes {
+	if _, live := n.blocks.Safe(); err == nil && p.Parity() > 0 && live < minParityNodes {
 		n.log.Warn("parity groups need more datanodes than there are: until then blocks keep two replicas", "path", path, "policy", policy, "live", live, "needed", minParityNodes)
 	}
 	return err
+}
+
+// mayChangePolicy refuses to set on a file, or to take from it, a policy that counts at its
+// creation only.
+func mayChangePolicy(ino *namespace.Inode, p dfs.Policy) error {
+	if ino.IsDir() {
+		return nil
+	}
+	if p.OnCreate {
+		return dfs.Errorf(dfs.IllegalArgument, "Policy %s cannot be set after file creation.", p)
+	}
+	if old, ok := dfs.PolicyByID(ino.Policy); ok && old.OnCreate {
+		return dfs.Errorf(dfs.IllegalArgument, "Existing policy %s cannot be changed after file creation.", old.Name)
+	}
+	return nil
 }
 
 // mayGroup refuses parity groups where the configuration asks for more replicas than blocks

@@ -40,7 +40,7 @@ func setupCount(inv *invocation, args []string) ([]string, error) {
 	}
 	head := ""
 	for _, t := range types {
-		head += fmt.Sprintf("%14s %18s ", storageTypeName(t)+"_QUOTA", "REM_"+storageTypeName(t)+"_QUOTA")
+		head += fmt.Sprintf("%14s %18s ", t.String()+"_QUOTA", "REM_"+t.String()+"_QUOTA")
 	}
 	if types == nil {
 		if quotas || only {
@@ -75,7 +75,11 @@ func setupCount(inv *invocation, args []string) ([]string, error) {
 			line += summaryColumns(s, human)
 		}
 		if f.given["e"] && !only {
-			line += fmt.Sprintf("%20s ", "EC:"+ecPolicy(it.stat))
+			policy := ecPolicy(it.stat)
+			if policy != replicated {
+				policy = "EC:" + policy
+			}
+			line += fmt.Sprintf("%20s ", policy)
 		}
 		if f.given["s"] && !only { // a summary without snapshots
 			line += fmt.Sprintf("%18d %24d %24d %28d ", 0, 0, 0, 0)
@@ -114,37 +118,20 @@ func (inv *invocation) countTypes(it *item, types []dfs.StorageType, human bool)
 	return err
 }
 
-// quotaTypes are the storage types that can have a quota, in Hadoop's order.
-var quotaTypes = []dfs.StorageType{dfs.StorageSSD, dfs.StorageDisk, dfs.StorageArchive, dfs.StorageProvided, dfs.StorageNVDIMM}
-
 // storageTypes reads a list of storage types; "" and "all" are all that can have a quota.
 func storageTypes(list string) ([]dfs.StorageType, error) {
 	if list == "" || strings.EqualFold(list, "all") {
-		return quotaTypes, nil
+		return dfs.QuotaTypes[:], nil
 	}
 	var out []dfs.StorageType
 	for _, name := range strings.Split(list, ",") {
-		t, ok := storageTypeNamed(name)
+		t, ok := dfs.StorageTypeNamed(name)
 		if !ok {
 			return nil, usagef("No enum constant org.apache.hadoop.fs.StorageType.%s", strings.ToUpper(name))
 		}
 		out = append(out, t)
 	}
 	return out, nil
-}
-
-func storageTypeName(t dfs.StorageType) string {
-	names := [...]string{"", "DISK", "SSD", "ARCHIVE", "RAM_DISK", "PROVIDED", "NVDIMM"}
-	return names[min(int(t), len(names)-1)]
-}
-
-func storageTypeNamed(name string) (dfs.StorageType, bool) {
-	for t := dfs.StorageDisk; t <= dfs.StorageNVDIMM; t++ {
-		if strings.EqualFold(name, storageTypeName(t)) {
-			return t, true
-		}
-	}
-	return 0, false
 }
 
 func number(n int64, human bool) string {

@@ -333,7 +333,7 @@ func storageTypeOption(args []string) ([]string, dfs.StorageType, error) {
 		if s != "-storageType" || i+1 >= len(args) {
 			continue
 		}
-		t, ok := storageTypeNamed(args[i+1])
+		t, ok := dfs.StorageTypeNamed(args[i+1])
 		if !ok {
 			return nil, 0, usagef("Storage type %s is not available. Available storage types are [SSD, DISK, ARCHIVE, PROVIDED, NVDIMM]", args[i+1])
 		}

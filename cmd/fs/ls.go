@@ -75,6 +75,7 @@ func (l *lister) batch(parent *item, items []*item) error {
 	if parent != nil && l.sorted {
 		slices.SortStableFunc(items, l.order)
 	}
+	l.policy = 0 // of each listing by itself, unlike the other columns
 	for _, it := range items {
 		l.repl = max(l.repl, len(strconv.Itoa(int(it.stat.Replication))))
 		l.size = max(l.size, len(strconv.FormatInt(it.stat.Length, 10)))
@@ -157,11 +158,17 @@ func (l *lister) show(it *item) error {
 
 // ecPolicy names how a file is made redundant, as ls -e shows it.
 func ecPolicy(st *dfs.FileStatus) string {
+	if st.ECPolicy != "" {
+		return st.ECPolicy
+	}
 	if st.Type == typeDirectory {
 		return ""
 	}
-	return "Replicated"
+	return replicated
 }
+
+// replicated is what stands for a file's erasure coding policy when it has none.
+const replicated = "Replicated"
 
 // modeString shows a mode as nine characters; the sticky bit takes the last place.
 func modeString(m dfs.Mode) string {

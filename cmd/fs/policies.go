@@ -126,24 +126,6 @@ func (e *env) connectDefault() (*client.Client, error) {
 	return openClient(e, u.authority)
 }
 
-var storageTypeNames = map[dfs.StorageType]string{
-	dfs.StorageDisk: "DISK", dfs.StorageSSD: "SSD", dfs.StorageArchive: "ARCHIVE", dfs.StorageRAMDisk: "RAM_DISK",
-	dfs.StorageProvided: "PROVIDED", dfs.StorageNVDIMM: "NVDIMM",
-}
-
-// policyText spells a policy as Hadoop prints it.
-func policyText(p *dfs.Policy) string {
-	types := func(list []dfs.StorageType) string {
-		names := make([]string, len(list))
-		for i, t := range list {
-			names[i] = storageTypeNames[t]
-		}
-		return "[" + strings.Join(names, ", ") + "]"
-	}
-	return fmt.Sprintf("BlockStoragePolicy{%s:%d, storageTypes=%s, creationFallbacks=%s, replicationFallbacks=%s}",
-		p.Name, p.ID, types(p.Creation), types(p.CreationFallback), types(p.ReplicationFallback))
-}
-
 func (p *policyRun) list(map[string]string) error {
 	policies, err := p.c.StoragePolicies(p.ctx)
 	if err != nil {
@@ -151,7 +133,7 @@ func (p *policyRun) list(map[string]string) error {
 	}
 	fmt.Fprintln(p.out, "Block Storage Policies:")
 	for i := range policies {
-		fmt.Fprintf(p.out, "\t%s\n", policyText(&policies[i]))
+		fmt.Fprintf(p.out, "\t%s\n", policies[i])
 	}
 	return nil
 }
@@ -188,7 +170,7 @@ func (p *policyRun) get(values map[string]string) error {
 	}
 	for i := range policies {
 		if policies[i].ID == st.StoragePolicy {
-			fmt.Fprintf(p.out, "The storage policy of %s:\n%s\n", typed, policyText(&policies[i]))
+			fmt.Fprintf(p.out, "The storage policy of %s:\n%s\n", typed, policies[i])
 			return nil
 		}
 	}

@@ -23,6 +23,7 @@ var generalKeys = []Key{
 	{Name: "io.file.buffer.size", Kind: Size, Default: "4096", Min: 1, Max: 1 << 30, Doc: "buffer size told to clients"},
 	{Name: "fs.trash.interval", Kind: Duration, Unit: time.Minute, Default: "0", Doc: "how long deleted files stay in the trash (minutes); 0 is no trash"},
 	{Name: "fs.trash.checkpoint.interval", Kind: Duration, Unit: time.Minute, Default: "0", Doc: "how often the trash is rolled (minutes); 0: as fs.trash.interval"},
+	{Name: "fs.trash.clean.trashroot.enable", Kind: Bool, Default: "false", Doc: "what is in a trash and is no checkpoint is removed too"},
 	{Name: "net.topology.table.file.name", Old: []string{"topology.table.file.name"}, Doc: "file of lines HOST-OR-IP RACK"},
 	{Name: "net.topology.script.file.name", Old: []string{"topology.script.file.name"}, Doc: "program that prints the racks of the hosts in its arguments"},
 	{Name: "net.topology.script.number.args", Kind: Int, Default: "100", Min: 1, Max: 100000, Old: []string{"topology.script.number.args"}, Doc: "most hosts per run of the topology script"},

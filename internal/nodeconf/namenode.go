@@ -135,6 +135,12 @@ func fileConfig(conf *hadoopconf.Conf) (namenode.FileConfig, error) {
 		ListLimit:           conf.Int("dfs.ls.limit"),
 		AccessTimePrecision: zeroIsOff(conf.Duration("dfs.namenode.accesstime.precision")),
 		Parity:              namenode.ParityConfig{ScrubPeriod: zeroIsOff(conf.Duration("redoubt.raid.scrub.period"))},
+		Trash: namenode.TrashConfig{
+			Interval:   conf.Duration("fs.trash.interval"),
+			Checkpoint: conf.Duration("fs.trash.checkpoint.interval"),
+			CleanRoot:  conf.Bool("fs.trash.clean.trashroot.enable"),
+			Homes:      conf.String("dfs.user.home.dir.prefix"),
+		},
 	}, nil
 }
 

@@ -238,9 +238,6 @@ var conditions = map[dfs.ReplicaCondition]string{
 	dfs.ReplicaInMaintenance: "IN MAINTENANCE", dfs.ReplicaCorrupt: "CORRUPT",
 }
 
-var media = map[dfs.StorageType]string{dfs.StorageDisk: "DISK", dfs.StorageSSD: "SSD", dfs.StorageArchive: "ARCHIVE",
-	dfs.StorageRAMDisk: "RAM_DISK", dfs.StorageProvided: "PROVIDED", dfs.StorageNVDIMM: "NVDIMM"}
-
 // places writes where replicas are, if that was asked for.
 func (c *check) places(w *strings.Builder, replicas []dfs.ReplicaHealth) {
 	s := &c.show
@@ -255,7 +252,7 @@ func (c *check) places(w *strings.Builder, replicas []dfs.ReplicaHealth) {
 		if s.racks {
 			fmt.Fprintf(w, "%s/%s:%d", r.Node.Location, r.Node.IP, r.Node.XferPort)
 		} else {
-			fmt.Fprintf(w, "DatanodeInfoWithStorage[%s:%d,%s,%s]", r.Node.IP, r.Node.XferPort, r.Storage, media[r.Type])
+			fmt.Fprintf(w, "DatanodeInfoWithStorage[%s:%d,%s,%s]", r.Node.IP, r.Node.XferPort, r.Storage, r.Type)
 		}
 		if s.details {
 			fmt.Fprintf(w, "(%s)", conditions[r.Condition])

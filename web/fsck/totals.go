@@ -129,7 +129,7 @@ func (t *totals) addMedia(b *dfs.BlockHealth, policy uint8) {
 	}
 	var parts []string
 	for typ, k := range count {
-		parts = append(parts, media[typ]+":"+strconv.Itoa(k))
+		parts = append(parts, typ.String()+":"+strconv.Itoa(k))
 		fits = fits && wanted[typ] == k
 	}
 	slices.Sort(parts)

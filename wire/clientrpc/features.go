@@ -156,10 +156,8 @@ func (s *server) ecPolicy(c *hadooprpc.Call, r *hdfspb.PathRequest) (hadooprpc.M
 // setECPolicy takes the policy of plain replication, which is what a directory has; job
 // clients set it on their staging directory.
 func (s *server) setECPolicy(c *hadooprpc.Call, r *hdfspb.SetErasureCodingPolicyRequest) (hadooprpc.Marshaler, error) {
-	const replicated = "REPLICATION"
-	if name := r.GetEcPolicyName(); name != replicated {
-		return nil, illegal("Policy '%s' does not match any enabled erasure coding policies: []. "+
-			"An erasure coding policy can be enabled by enableErasureCodingPolicy API.", name)
+	if name := r.GetEcPolicyName(); !dfs.IsReplicationEC(name) {
+		return nil, illegal("%s", dfs.NoECPolicy(name))
 	}
 	return empty, s.ecDirectory(c, r.GetSrc(), "Attempt to set an erasure coding policy for a file ")
 }

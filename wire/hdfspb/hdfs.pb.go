@@ -1,6 +1,6 @@
 // What the protocols of name node and datanode have in common: blocks, datanodes,
-// file statuses, reports. Fields that only features outside Redoubt use (encryption,
-// federation) are left out; decoders skip them and encoders never write them.
+// file statuses, reports. Fields that only features outside Redoubt use (encryption
+// keys, federation) are left out; decoders skip them and encoders never write them.
 //
 // Times are milliseconds since 1970 in UTC, sizes bytes. "No quota" is -1 carried as
 // 2^64-1 in a uint64.
@@ -388,7 +388,7 @@ func (x *ErasureCodingPolicy_State) UnmarshalJSON(b []byte) error {
 
 // Deprecated: Use ErasureCodingPolicy_State.Descriptor instead.
 func (ErasureCodingPolicy_State) EnumDescriptor() ([]byte, []int) {
-	return file_hdfs_proto_rawDescGZIP(), []int{11, 0}
+	return file_hdfs_proto_rawDescGZIP(), []int{12, 0}
 }
 
 type HdfsFileStatus_FileType int32
@@ -447,7 +447,7 @@ func (x *HdfsFileStatus_FileType) UnmarshalJSON(b []byte) error {
 
 // Deprecated: Use HdfsFileStatus_FileType.Descriptor instead.
 func (HdfsFileStatus_FileType) EnumDescriptor() ([]byte, []int) {
-	return file_hdfs_proto_rawDescGZIP(), []int{15, 0}
+	return file_hdfs_proto_rawDescGZIP(), []int{16, 0}
 }
 
 type AclEntry_Scope int32
@@ -503,7 +503,7 @@ func (x *AclEntry_Scope) UnmarshalJSON(b []byte) error {
 
 // Deprecated: Use AclEntry_Scope.Descriptor instead.
 func (AclEntry_Scope) EnumDescriptor() ([]byte, []int) {
-	return file_hdfs_proto_rawDescGZIP(), []int{29, 0}
+	return file_hdfs_proto_rawDescGZIP(), []int{30, 0}
 }
 
 type AclEntry_Type int32
@@ -565,7 +565,7 @@ func (x *AclEntry_Type) UnmarshalJSON(b []byte) error {
 
 // Deprecated: Use AclEntry_Type.Descriptor instead.
 func (AclEntry_Type) EnumDescriptor() ([]byte, []int) {
-	return file_hdfs_proto_rawDescGZIP(), []int{29, 1}
+	return file_hdfs_proto_rawDescGZIP(), []int{30, 1}
 }
 
 type XAttr_Namespace int32
@@ -630,7 +630,7 @@ func (x *XAttr_Namespace) UnmarshalJSON(b []byte) error {
 
 // Deprecated: Use XAttr_Namespace.Descriptor instead.
 func (XAttr_Namespace) EnumDescriptor() ([]byte, []int) {
-	return file_hdfs_proto_rawDescGZIP(), []int{31, 0}
+	return file_hdfs_proto_rawDescGZIP(), []int{32, 0}
 }
 
 // The answer or request without fields.
@@ -1517,6 +1517,7 @@ type LocatedBlocks struct {
 	UnderConstruction   *bool                  `protobuf:"varint,3,req,name=underConstruction" json:"underConstruction,omitempty"`
 	LastBlock           *LocatedBlock          `protobuf:"bytes,4,opt,name=lastBlock" json:"lastBlock,omitempty"`
 	IsLastBlockComplete *bool                  `protobuf:"varint,5,req,name=isLastBlockComplete" json:"isLastBlockComplete,omitempty"`
+	FileEncryptionInfo  *FileEncryptionInfo    `protobuf:"bytes,6,opt,name=fileEncryptionInfo" json:"fileEncryptionInfo,omitempty"`
 	EcPolicy            *ErasureCodingPolicy   `protobuf:"bytes,7,opt,name=ecPolicy" json:"ecPolicy,omitempty"`
 	unknownFields       protoimpl.UnknownFields
 	sizeCache           protoimpl.SizeCache
@@ -1587,11 +1588,64 @@ func (x *LocatedBlocks) GetIsLastBlockComplete() bool {
 	return false
 }
 
+func (x *LocatedBlocks) GetFileEncryptionInfo() *FileEncryptionInfo {
+	if x != nil {
+		return x.FileEncryptionInfo
+	}
+	return nil
+}
+
 func (x *LocatedBlocks) GetEcPolicy() *ErasureCodingPolicy {
 	if x != nil {
 		return x.EcPolicy
 	}
 	return nil
+}
+
+// FileEncryptionInfo is there for files in an encryption zone: their blocks are ciphertext.
+// Of its fields only the zone's key is told to users.
+type FileEncryptionInfo struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	KeyName       *string                `protobuf:"bytes,5,opt,name=keyName" json:"keyName,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileEncryptionInfo) Reset() {
+	*x = FileEncryptionInfo{}
+	mi := &file_hdfs_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileEncryptionInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileEncryptionInfo) ProtoMessage() {}
+
+func (x *FileEncryptionInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_hdfs_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileEncryptionInfo.ProtoReflect.Descriptor instead.
+func (*FileEncryptionInfo) Descriptor() ([]byte, []int) {
+	return file_hdfs_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *FileEncryptionInfo) GetKeyName() string {
+	if x != nil && x.KeyName != nil {
+		return *x.KeyName
+	}
+	return ""
 }
 
 type ErasureCodingPolicy struct {
@@ -1612,7 +1666,7 @@ const (
 
 func (x *ErasureCodingPolicy) Reset() {
 	*x = ErasureCodingPolicy{}
-	mi := &file_hdfs_proto_msgTypes[11]
+	mi := &file_hdfs_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1624,7 +1678,7 @@ func (x *ErasureCodingPolicy) String() string {
 func (*ErasureCodingPolicy) ProtoMessage() {}
 
 func (x *ErasureCodingPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_hdfs_proto_msgTypes[11]
+	mi := &file_hdfs_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1637,7 +1691,7 @@ func (x *ErasureCodingPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasureCodingPolicy.ProtoReflect.Descriptor instead.
 func (*ErasureCodingPolicy) Descriptor() ([]byte, []int) {
-	return file_hdfs_proto_rawDescGZIP(), []int{11}
+	return file_hdfs_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ErasureCodingPolicy) GetName() string {
@@ -1687,7 +1741,7 @@ type ECSchema struct {
 
 func (x *ECSchema) Reset() {
 	*x = ECSchema{}
-	mi := &file_hdfs_proto_msgTypes[12]
+	mi := &file_hdfs_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1699,7 +1753,7 @@ func (x *ECSchema) String() string {
 func (*ECSchema) ProtoMessage() {}
 
 func (x *ECSchema) ProtoReflect() protoreflect.Message {
-	mi := &file_hdfs_proto_msgTypes[12]
+	mi := &file_hdfs_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1712,7 +1766,7 @@ func (x *ECSchema) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ECSchema.ProtoReflect.Descriptor instead.
 func (*ECSchema) Descriptor() ([]byte, []int) {
-	return file_hdfs_proto_rawDescGZIP(), []int{12}
+	return file_hdfs_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ECSchema) GetCodecName() string {
@@ -1753,7 +1807,7 @@ type ECSchemaOption struct {
 
 func (x *ECSchemaOption) Reset() {
 	*x = ECSchemaOption{}
-	mi := &file_hdfs_proto_msgTypes[13]
+	mi := &file_hdfs_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1765,7 +1819,7 @@ func (x *ECSchemaOption) String() string {
 func (*ECSchemaOption) ProtoMessage() {}
 
 func (x *ECSchemaOption) ProtoReflect() protoreflect.Message {
-	mi := &file_hdfs_proto_msgTypes[13]
+	mi := &file_hdfs_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1778,7 +1832,7 @@ func (x *ECSchemaOption) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ECSchemaOption.ProtoReflect.Descriptor instead.
 func (*ECSchemaOption) Descriptor() ([]byte, []int) {
-	return file_hdfs_proto_rawDescGZIP(), []int{13}
+	return file_hdfs_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ECSchemaOption) GetKey() string {
@@ -1804,7 +1858,7 @@ type FsPermission struct {
 
 func (x *FsPermission) Reset() {
 	*x = FsPermission{}
-	mi := &file_hdfs_proto_msgTypes[14]
+	mi := &file_hdfs_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1816,7 +1870,7 @@ func (x *FsPermission) String() string {
 func (*FsPermission) ProtoMessage() {}
 
 func (x *FsPermission) ProtoReflect() protoreflect.Message {
-	mi := &file_hdfs_proto_msgTypes[14]
+	mi := &file_hdfs_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1829,7 +1883,7 @@ func (x *FsPermission) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FsPermission.ProtoReflect.Descriptor instead.
 func (*FsPermission) Descriptor() ([]byte, []int) {
-	return file_hdfs_proto_rawDescGZIP(), []int{14}
+	return file_hdfs_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *FsPermission) GetPerm() uint32 {
@@ -1840,27 +1894,28 @@ func (x *FsPermission) GetPerm() uint32 {
 }
 
 type HdfsFileStatus struct {
-	state            protoimpl.MessageState   `protogen:"open.v1"`
-	FileType         *HdfsFileStatus_FileType `protobuf:"varint,1,req,name=fileType,enum=redoubt.hdfs.HdfsFileStatus_FileType" json:"fileType,omitempty"`
-	Path             []byte                   `protobuf:"bytes,2,req,name=path" json:"path,omitempty"` // the last component in listings, else empty
-	Length           *uint64                  `protobuf:"varint,3,req,name=length" json:"length,omitempty"`
-	Permission       *FsPermission            `protobuf:"bytes,4,req,name=permission" json:"permission,omitempty"`
-	Owner            *string                  `protobuf:"bytes,5,req,name=owner" json:"owner,omitempty"`
-	Group            *string                  `protobuf:"bytes,6,req,name=group" json:"group,omitempty"`
-	ModificationTime *uint64                  `protobuf:"varint,7,req,name=modification_time,json=modificationTime" json:"modification_time,omitempty"`
-	AccessTime       *uint64                  `protobuf:"varint,8,req,name=access_time,json=accessTime" json:"access_time,omitempty"`
-	Symlink          []byte                   `protobuf:"bytes,9,opt,name=symlink" json:"symlink,omitempty"`
-	BlockReplication *uint32                  `protobuf:"varint,10,opt,name=block_replication,json=blockReplication,def=0" json:"block_replication,omitempty"`
-	Blocksize        *uint64                  `protobuf:"varint,11,opt,name=blocksize,def=0" json:"blocksize,omitempty"`
-	Locations        *LocatedBlocks           `protobuf:"bytes,12,opt,name=locations" json:"locations,omitempty"`
-	FileId           *uint64                  `protobuf:"varint,13,opt,name=fileId,def=0" json:"fileId,omitempty"`
-	ChildrenNum      *int32                   `protobuf:"varint,14,opt,name=childrenNum,def=-1" json:"childrenNum,omitempty"`
-	StoragePolicy    *uint32                  `protobuf:"varint,16,opt,name=storagePolicy,def=0" json:"storagePolicy,omitempty"`
-	EcPolicy         *ErasureCodingPolicy     `protobuf:"bytes,17,opt,name=ecPolicy" json:"ecPolicy,omitempty"`
-	Flags            *uint32                  `protobuf:"varint,18,opt,name=flags,def=0" json:"flags,omitempty"` // 1 ACL, 2 encrypted, 4 erasure coded, 8 snapshots allowed
-	Namespace        *string                  `protobuf:"bytes,19,opt,name=namespace" json:"namespace,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	state              protoimpl.MessageState   `protogen:"open.v1"`
+	FileType           *HdfsFileStatus_FileType `protobuf:"varint,1,req,name=fileType,enum=redoubt.hdfs.HdfsFileStatus_FileType" json:"fileType,omitempty"`
+	Path               []byte                   `protobuf:"bytes,2,req,name=path" json:"path,omitempty"` // the last component in listings, else empty
+	Length             *uint64                  `protobuf:"varint,3,req,name=length" json:"length,omitempty"`
+	Permission         *FsPermission            `protobuf:"bytes,4,req,name=permission" json:"permission,omitempty"`
+	Owner              *string                  `protobuf:"bytes,5,req,name=owner" json:"owner,omitempty"`
+	Group              *string                  `protobuf:"bytes,6,req,name=group" json:"group,omitempty"`
+	ModificationTime   *uint64                  `protobuf:"varint,7,req,name=modification_time,json=modificationTime" json:"modification_time,omitempty"`
+	AccessTime         *uint64                  `protobuf:"varint,8,req,name=access_time,json=accessTime" json:"access_time,omitempty"`
+	Symlink            []byte                   `protobuf:"bytes,9,opt,name=symlink" json:"symlink,omitempty"`
+	BlockReplication   *uint32                  `protobuf:"varint,10,opt,name=block_replication,json=blockReplication,def=0" json:"block_replication,omitempty"`
+	Blocksize          *uint64                  `protobuf:"varint,11,opt,name=blocksize,def=0" json:"blocksize,omitempty"`
+	Locations          *LocatedBlocks           `protobuf:"bytes,12,opt,name=locations" json:"locations,omitempty"`
+	FileId             *uint64                  `protobuf:"varint,13,opt,name=fileId,def=0" json:"fileId,omitempty"`
+	ChildrenNum        *int32                   `protobuf:"varint,14,opt,name=childrenNum,def=-1" json:"childrenNum,omitempty"`
+	FileEncryptionInfo *FileEncryptionInfo      `protobuf:"bytes,15,opt,name=fileEncryptionInfo" json:"fileEncryptionInfo,omitempty"`
+	StoragePolicy      *uint32                  `protobuf:"varint,16,opt,name=storagePolicy,def=0" json:"storagePolicy,omitempty"`
+	EcPolicy           *ErasureCodingPolicy     `protobuf:"bytes,17,opt,name=ecPolicy" json:"ecPolicy,omitempty"`
+	Flags              *uint32                  `protobuf:"varint,18,opt,name=flags,def=0" json:"flags,omitempty"` // 1 ACL, 2 encrypted, 4 erasure coded, 8 snapshots allowed
+	Namespace          *string                  `protobuf:"bytes,19,opt,name=namespace" json:"namespace,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 // Default values for HdfsFileStatus fields.
@@ -1875,7 +1930,7 @@ const (
 
 func (x *HdfsFileStatus) Reset() {
 	*x = HdfsFileStatus{}
-	mi := &file_hdfs_proto_msgTypes[15]
+	mi := &file_hdfs_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1887,7 +1942,7 @@ func (x *HdfsFileStatus) String() string {
 func (*HdfsFileStatus) ProtoMessage() {}
 
 func (x *HdfsFileStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_hdfs_proto_msgTypes[15]
+	mi := &file_hdfs_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1900,7 +1955,7 @@ func (x *HdfsFileStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HdfsFileStatus.ProtoReflect.Descriptor instead.
 func (*HdfsFileStatus) Descriptor() ([]byte, []int) {
-	return file_hdfs_proto_rawDescGZIP(), []int{15}
+	return file_hdfs_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *HdfsFileStatus) GetFileType() HdfsFileStatus_FileType {
@@ -2001,6 +2056,13 @@ func (x *HdfsFileStatus) GetChildrenNum() int32 {
 	return Default_HdfsFileStatus_ChildrenNum
 }
 
+func (x *HdfsFileStatus) GetFileEncryptionInfo() *FileEncryptionInfo {
+	if x != nil {
+		return x.FileEncryptionInfo
+	}
+	return nil
+}
+
 func (x *HdfsFileStatus) GetStoragePolicy() uint32 {
 	if x != nil && x.StoragePolicy != nil {
 		return *x.StoragePolicy
@@ -2039,7 +2101,7 @@ type DirectoryListing struct {
 
 func (x *DirectoryListing) Reset() {
 	*x = DirectoryListing{}
-	mi := &file_hdfs_proto_msgTypes[16]
+	mi := &file_hdfs_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2051,7 +2113,7 @@ func (x *DirectoryListing) String() string {
 func (*DirectoryListing) ProtoMessage() {}
 
 func (x *DirectoryListing) ProtoReflect() protoreflect.Message {
-	mi := &file_hdfs_proto_msgTypes[16]
+	mi := &file_hdfs_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2064,7 +2126,7 @@ func (x *DirectoryListing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DirectoryListing.ProtoReflect.Descriptor instead.
 func (*DirectoryListing) Descriptor() ([]byte, []int) {
-	return file_hdfs_proto_rawDescGZIP(), []int{16}
+	return file_hdfs_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DirectoryListing) GetPartialListing() []*HdfsFileStatus {
@@ -2091,7 +2153,7 @@ type RemoteException struct {
 
 func (x *RemoteException) Reset() {
 	*x = RemoteException{}
-	mi := &file_hdfs_proto_msgTypes[17]
+	mi := &file_hdfs_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2103,7 +2165,7 @@ func (x *RemoteException) String() string {
 func (*RemoteException) ProtoMessage() {}
 
 func (x *RemoteException) ProtoReflect() protoreflect.Message {
-	mi := &file_hdfs_proto_msgTypes[17]
+	mi := &file_hdfs_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2116,7 +2178,7 @@ func (x *RemoteException) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoteException.ProtoReflect.Descriptor instead.
 func (*RemoteException) Descriptor() ([]byte, []int) {
-	return file_hdfs_proto_rawDescGZIP(), []int{17}
+	return file_hdfs_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RemoteException) GetClassName() string {
@@ -2144,7 +2206,7 @@ type BatchedDirectoryListing struct {
 
 func (x *BatchedDirectoryListing) Reset() {
 	*x = BatchedDirectoryListing{}
-	mi := &file_hdfs_proto_msgTypes[18]
+	mi := &file_hdfs_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2156,7 +2218,7 @@ func (x *BatchedDirectoryListing) String() string {
 func (*BatchedDirectoryListing) ProtoMessage() {}
 
 func (x *BatchedDirectoryListing) ProtoReflect() protoreflect.Message {
-	mi := &file_hdfs_proto_msgTypes[18]
+	mi := &file_hdfs_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2169,7 +2231,7 @@ func (x *BatchedDirectoryListing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchedDirectoryListing.ProtoReflect.Descriptor instead.
 func (*BatchedDirectoryListing) Descriptor() ([]byte, []int) {
-	return file_hdfs_proto_rawDescGZIP(), []int{18}
+	return file_hdfs_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *BatchedDirectoryListing) GetPartialListing() []*HdfsFileStatus {
@@ -2205,7 +2267,7 @@ type BatchedListingKey struct {
 
 func (x *BatchedListingKey) Reset() {
 	*x = BatchedListingKey{}
-	mi := &file_hdfs_proto_msgTypes[19]
+	mi := &file_hdfs_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2217,7 +2279,7 @@ func (x *BatchedListingKey) String() string {
 func (*BatchedListingKey) ProtoMessage() {}
 
 func (x *BatchedListingKey) ProtoReflect() protoreflect.Message {
-	mi := &file_hdfs_proto_msgTypes[19]
+	mi := &file_hdfs_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2230,7 +2292,7 @@ func (x *BatchedListingKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchedListingKey.ProtoReflect.Descriptor instead.
 func (*BatchedListingKey) Descriptor() ([]byte, []int) {
-	return file_hdfs_proto_rawDescGZIP(), []int{19}
+	return file_hdfs_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *BatchedListingKey) GetChecksum() []byte {
@@ -2282,7 +2344,7 @@ const (
 
 func (x *FsServerDefaults) Reset() {
 	*x = FsServerDefaults{}
-	mi := &file_hdfs_proto_msgTypes[20]
+	mi := &file_hdfs_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2294,7 +2356,7 @@ func (x *FsServerDefaults) String() string {
 func (*FsServerDefaults) ProtoMessage() {}
 
 func (x *FsServerDefaults) ProtoReflect() protoreflect.Message {
-	mi := &file_hdfs_proto_msgTypes[20]
+	mi := &file_hdfs_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2307,7 +2369,7 @@ func (x *FsServerDefaults) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FsServerDefaults.ProtoReflect.Descriptor instead.
 func (*FsServerDefaults) Descriptor() ([]byte, []int) {
-	return file_hdfs_proto_rawDescGZIP(), []int{20}
+	return file_hdfs_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *FsServerDefaults) GetBlockSize() uint64 {
@@ -2407,7 +2469,7 @@ type ContentSummary struct {
 
 func (x *ContentSummary) Reset() {
 	*x = ContentSummary{}
-	mi := &file_hdfs_proto_msgTypes[21]
+	mi := &file_hdfs_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2419,7 +2481,7 @@ func (x *ContentSummary) String() string {
 func (*ContentSummary) ProtoMessage() {}
 
 func (x *ContentSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_hdfs_proto_msgTypes[21]
+	mi := &file_hdfs_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2432,7 +2494,7 @@ func (x *ContentSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContentSummary.ProtoReflect.Descriptor instead.
 func (*ContentSummary) Descriptor() ([]byte, []int) {
-	return file_hdfs_proto_rawDescGZIP(), []int{21}
+	return file_hdfs_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ContentSummary) GetLength() uint64 {
@@ -2532,7 +2594,7 @@ type QuotaUsage struct {
 
 func (x *QuotaUsage) Reset() {
 	*x = QuotaUsage{}
-	mi := &file_hdfs_proto_msgTypes[22]
+	mi := &file_hdfs_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2544,7 +2606,7 @@ func (x *QuotaUsage) String() string {
 func (*QuotaUsage) ProtoMessage() {}
 
 func (x *QuotaUsage) ProtoReflect() protoreflect.Message {
-	mi := &file_hdfs_proto_msgTypes[22]
+	mi := &file_hdfs_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2557,7 +2619,7 @@ func (x *QuotaUsage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuotaUsage.ProtoReflect.Descriptor instead.
 func (*QuotaUsage) Descriptor() ([]byte, []int) {
-	return file_hdfs_proto_rawDescGZIP(), []int{22}
+	return file_hdfs_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *QuotaUsage) GetFileAndDirectoryCount() uint64 {
@@ -2604,7 +2666,7 @@ type StorageTypeQuotaInfos struct {
 
 func (x *StorageTypeQuotaInfos) Reset() {
 	*x = StorageTypeQuotaInfos{}
-	mi := &file_hdfs_proto_msgTypes[23]
+	mi := &file_hdfs_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2616,7 +2678,7 @@ func (x *StorageTypeQuotaInfos) String() string {
 func (*StorageTypeQuotaInfos) ProtoMessage() {}
 
 func (x *StorageTypeQuotaInfos) ProtoReflect() protoreflect.Message {
-	mi := &file_hdfs_proto_msgTypes[23]
+	mi := &file_hdfs_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2629,7 +2691,7 @@ func (x *StorageTypeQuotaInfos) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StorageTypeQuotaInfos.ProtoReflect.Descriptor instead.
 func (*StorageTypeQuotaInfos) Descriptor() ([]byte, []int) {
-	return file_hdfs_proto_rawDescGZIP(), []int{23}
+	return file_hdfs_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *StorageTypeQuotaInfos) GetTypeQuotaInfo() []*StorageTypeQuotaInfo {
@@ -2655,7 +2717,7 @@ const (
 
 func (x *StorageTypeQuotaInfo) Reset() {
 	*x = StorageTypeQuotaInfo{}
-	mi := &file_hdfs_proto_msgTypes[24]
+	mi := &file_hdfs_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2667,7 +2729,7 @@ func (x *StorageTypeQuotaInfo) String() string {
 func (*StorageTypeQuotaInfo) ProtoMessage() {}
 
 func (x *StorageTypeQuotaInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_hdfs_proto_msgTypes[24]
+	mi := &file_hdfs_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2680,7 +2742,7 @@ func (x *StorageTypeQuotaInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StorageTypeQuotaInfo.ProtoReflect.Descriptor instead.
 func (*StorageTypeQuotaInfo) Descriptor() ([]byte, []int) {
-	return file_hdfs_proto_rawDescGZIP(), []int{24}
+	return file_hdfs_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *StorageTypeQuotaInfo) GetType() StorageType {
@@ -2714,7 +2776,7 @@ type CorruptFileBlocks struct {
 
 func (x *CorruptFileBlocks) Reset() {
 	*x = CorruptFileBlocks{}
-	mi := &file_hdfs_proto_msgTypes[25]
+	mi := &file_hdfs_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2726,7 +2788,7 @@ func (x *CorruptFileBlocks) String() string {
 func (*CorruptFileBlocks) ProtoMessage() {}
 
 func (x *CorruptFileBlocks) ProtoReflect() protoreflect.Message {
-	mi := &file_hdfs_proto_msgTypes[25]
+	mi := &file_hdfs_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2739,7 +2801,7 @@ func (x *CorruptFileBlocks) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CorruptFileBlocks.ProtoReflect.Descriptor instead.
 func (*CorruptFileBlocks) Descriptor() ([]byte, []int) {
-	return file_hdfs_proto_rawDescGZIP(), []int{25}
+	return file_hdfs_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *CorruptFileBlocks) GetFiles() []string {
@@ -2765,7 +2827,7 @@ type StorageTypes struct {
 
 func (x *StorageTypes) Reset() {
 	*x = StorageTypes{}
-	mi := &file_hdfs_proto_msgTypes[26]
+	mi := &file_hdfs_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2777,7 +2839,7 @@ func (x *StorageTypes) String() string {
 func (*StorageTypes) ProtoMessage() {}
 
 func (x *StorageTypes) ProtoReflect() protoreflect.Message {
-	mi := &file_hdfs_proto_msgTypes[26]
+	mi := &file_hdfs_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2790,7 +2852,7 @@ func (x *StorageTypes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StorageTypes.ProtoReflect.Descriptor instead.
 func (*StorageTypes) Descriptor() ([]byte, []int) {
-	return file_hdfs_proto_rawDescGZIP(), []int{26}
+	return file_hdfs_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *StorageTypes) GetStorageTypes() []StorageType {
@@ -2813,7 +2875,7 @@ type BlockStoragePolicy struct {
 
 func (x *BlockStoragePolicy) Reset() {
 	*x = BlockStoragePolicy{}
-	mi := &file_hdfs_proto_msgTypes[27]
+	mi := &file_hdfs_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2825,7 +2887,7 @@ func (x *BlockStoragePolicy) String() string {
 func (*BlockStoragePolicy) ProtoMessage() {}
 
 func (x *BlockStoragePolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_hdfs_proto_msgTypes[27]
+	mi := &file_hdfs_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2838,7 +2900,7 @@ func (x *BlockStoragePolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlockStoragePolicy.ProtoReflect.Descriptor instead.
 func (*BlockStoragePolicy) Descriptor() ([]byte, []int) {
-	return file_hdfs_proto_rawDescGZIP(), []int{27}
+	return file_hdfs_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *BlockStoragePolicy) GetPolicyId() uint32 {
@@ -2891,7 +2953,7 @@ const (
 
 func (x *BlockChecksumOptions) Reset() {
 	*x = BlockChecksumOptions{}
-	mi := &file_hdfs_proto_msgTypes[28]
+	mi := &file_hdfs_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2903,7 +2965,7 @@ func (x *BlockChecksumOptions) String() string {
 func (*BlockChecksumOptions) ProtoMessage() {}
 
 func (x *BlockChecksumOptions) ProtoReflect() protoreflect.Message {
-	mi := &file_hdfs_proto_msgTypes[28]
+	mi := &file_hdfs_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2916,7 +2978,7 @@ func (x *BlockChecksumOptions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlockChecksumOptions.ProtoReflect.Descriptor instead.
 func (*BlockChecksumOptions) Descriptor() ([]byte, []int) {
-	return file_hdfs_proto_rawDescGZIP(), []int{28}
+	return file_hdfs_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *BlockChecksumOptions) GetBlockChecksumType() BlockChecksumType {
@@ -2945,7 +3007,7 @@ type AclEntry struct {
 
 func (x *AclEntry) Reset() {
 	*x = AclEntry{}
-	mi := &file_hdfs_proto_msgTypes[29]
+	mi := &file_hdfs_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2957,7 +3019,7 @@ func (x *AclEntry) String() string {
 func (*AclEntry) ProtoMessage() {}
 
 func (x *AclEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_hdfs_proto_msgTypes[29]
+	mi := &file_hdfs_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2970,7 +3032,7 @@ func (x *AclEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AclEntry.ProtoReflect.Descriptor instead.
 func (*AclEntry) Descriptor() ([]byte, []int) {
-	return file_hdfs_proto_rawDescGZIP(), []int{29}
+	return file_hdfs_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *AclEntry) GetType() AclEntry_Type {
@@ -3014,7 +3076,7 @@ type AclStatus struct {
 
 func (x *AclStatus) Reset() {
 	*x = AclStatus{}
-	mi := &file_hdfs_proto_msgTypes[30]
+	mi := &file_hdfs_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3026,7 +3088,7 @@ func (x *AclStatus) String() string {
 func (*AclStatus) ProtoMessage() {}
 
 func (x *AclStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_hdfs_proto_msgTypes[30]
+	mi := &file_hdfs_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3039,7 +3101,7 @@ func (x *AclStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AclStatus.ProtoReflect.Descriptor instead.
 func (*AclStatus) Descriptor() ([]byte, []int) {
-	return file_hdfs_proto_rawDescGZIP(), []int{30}
+	return file_hdfs_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *AclStatus) GetOwner() string {
@@ -3088,7 +3150,7 @@ type XAttr struct {
 
 func (x *XAttr) Reset() {
 	*x = XAttr{}
-	mi := &file_hdfs_proto_msgTypes[31]
+	mi := &file_hdfs_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3100,7 +3162,7 @@ func (x *XAttr) String() string {
 func (*XAttr) ProtoMessage() {}
 
 func (x *XAttr) ProtoReflect() protoreflect.Message {
-	mi := &file_hdfs_proto_msgTypes[31]
+	mi := &file_hdfs_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3113,7 +3175,7 @@ func (x *XAttr) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use XAttr.ProtoReflect.Descriptor instead.
 func (*XAttr) Descriptor() ([]byte, []int) {
-	return file_hdfs_proto_rawDescGZIP(), []int{31}
+	return file_hdfs_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *XAttr) GetNamespace() XAttr_Namespace {
@@ -3149,7 +3211,7 @@ type SnapshottableDirectoryStatus struct {
 
 func (x *SnapshottableDirectoryStatus) Reset() {
 	*x = SnapshottableDirectoryStatus{}
-	mi := &file_hdfs_proto_msgTypes[32]
+	mi := &file_hdfs_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3161,7 +3223,7 @@ func (x *SnapshottableDirectoryStatus) String() string {
 func (*SnapshottableDirectoryStatus) ProtoMessage() {}
 
 func (x *SnapshottableDirectoryStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_hdfs_proto_msgTypes[32]
+	mi := &file_hdfs_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3174,7 +3236,7 @@ func (x *SnapshottableDirectoryStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshottableDirectoryStatus.ProtoReflect.Descriptor instead.
 func (*SnapshottableDirectoryStatus) Descriptor() ([]byte, []int) {
-	return file_hdfs_proto_rawDescGZIP(), []int{32}
+	return file_hdfs_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *SnapshottableDirectoryStatus) GetDirStatus() *HdfsFileStatus {
@@ -3217,7 +3279,7 @@ type SnapshotStatus struct {
 
 func (x *SnapshotStatus) Reset() {
 	*x = SnapshotStatus{}
-	mi := &file_hdfs_proto_msgTypes[33]
+	mi := &file_hdfs_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3229,7 +3291,7 @@ func (x *SnapshotStatus) String() string {
 func (*SnapshotStatus) ProtoMessage() {}
 
 func (x *SnapshotStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_hdfs_proto_msgTypes[33]
+	mi := &file_hdfs_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3242,7 +3304,7 @@ func (x *SnapshotStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotStatus.ProtoReflect.Descriptor instead.
 func (*SnapshotStatus) Descriptor() ([]byte, []int) {
-	return file_hdfs_proto_rawDescGZIP(), []int{33}
+	return file_hdfs_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *SnapshotStatus) GetDirStatus() *HdfsFileStatus {
@@ -3284,7 +3346,7 @@ type SnapshotDiffReportEntry struct {
 
 func (x *SnapshotDiffReportEntry) Reset() {
 	*x = SnapshotDiffReportEntry{}
-	mi := &file_hdfs_proto_msgTypes[34]
+	mi := &file_hdfs_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3296,7 +3358,7 @@ func (x *SnapshotDiffReportEntry) String() string {
 func (*SnapshotDiffReportEntry) ProtoMessage() {}
 
 func (x *SnapshotDiffReportEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_hdfs_proto_msgTypes[34]
+	mi := &file_hdfs_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3309,7 +3371,7 @@ func (x *SnapshotDiffReportEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotDiffReportEntry.ProtoReflect.Descriptor instead.
 func (*SnapshotDiffReportEntry) Descriptor() ([]byte, []int) {
-	return file_hdfs_proto_rawDescGZIP(), []int{34}
+	return file_hdfs_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *SnapshotDiffReportEntry) GetFullpath() []byte {
@@ -3345,7 +3407,7 @@ type SnapshotDiffReport struct {
 
 func (x *SnapshotDiffReport) Reset() {
 	*x = SnapshotDiffReport{}
-	mi := &file_hdfs_proto_msgTypes[35]
+	mi := &file_hdfs_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3357,7 +3419,7 @@ func (x *SnapshotDiffReport) String() string {
 func (*SnapshotDiffReport) ProtoMessage() {}
 
 func (x *SnapshotDiffReport) ProtoReflect() protoreflect.Message {
-	mi := &file_hdfs_proto_msgTypes[35]
+	mi := &file_hdfs_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3370,7 +3432,7 @@ func (x *SnapshotDiffReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotDiffReport.ProtoReflect.Descriptor instead.
 func (*SnapshotDiffReport) Descriptor() ([]byte, []int) {
-	return file_hdfs_proto_rawDescGZIP(), []int{35}
+	return file_hdfs_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *SnapshotDiffReport) GetSnapshotRoot() string {
@@ -3503,7 +3565,7 @@ const file_hdfs_proto_rawDesc = "" +
 	"storageIDs\x12\"\n" +
 	"\fblockIndices\x18\t \x01(\fR\fblockIndices\x125\n" +
 	"\vblockTokens\x18\n" +
-	" \x03(\v2\x13.redoubt.hdfs.TokenR\vblockTokens\"\xbc\x02\n" +
+	" \x03(\v2\x13.redoubt.hdfs.TokenR\vblockTokens\"\x8e\x03\n" +
 	"\rLocatedBlocks\x12\x1e\n" +
 	"\n" +
 	"fileLength\x18\x01 \x02(\x04R\n" +
@@ -3511,8 +3573,11 @@ const file_hdfs_proto_rawDesc = "" +
 	"\x06blocks\x18\x02 \x03(\v2\x1a.redoubt.hdfs.LocatedBlockR\x06blocks\x12,\n" +
 	"\x11underConstruction\x18\x03 \x02(\bR\x11underConstruction\x128\n" +
 	"\tlastBlock\x18\x04 \x01(\v2\x1a.redoubt.hdfs.LocatedBlockR\tlastBlock\x120\n" +
-	"\x13isLastBlockComplete\x18\x05 \x02(\bR\x13isLastBlockComplete\x12=\n" +
-	"\becPolicy\x18\a \x01(\v2!.redoubt.hdfs.ErasureCodingPolicyR\becPolicy\"\xfe\x01\n" +
+	"\x13isLastBlockComplete\x18\x05 \x02(\bR\x13isLastBlockComplete\x12P\n" +
+	"\x12fileEncryptionInfo\x18\x06 \x01(\v2 .redoubt.hdfs.FileEncryptionInfoR\x12fileEncryptionInfo\x12=\n" +
+	"\becPolicy\x18\a \x01(\v2!.redoubt.hdfs.ErasureCodingPolicyR\becPolicy\".\n" +
+	"\x12FileEncryptionInfo\x12\x18\n" +
+	"\akeyName\x18\x05 \x01(\tR\akeyName\"\xfe\x01\n" +
 	"\x13ErasureCodingPolicy\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12.\n" +
 	"\x06schema\x18\x02 \x01(\v2\x16.redoubt.hdfs.ECSchemaR\x06schema\x12\x1a\n" +
@@ -3532,7 +3597,7 @@ const file_hdfs_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x02(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x02(\tR\x05value\"\"\n" +
 	"\fFsPermission\x12\x12\n" +
-	"\x04perm\x18\x01 \x02(\rR\x04perm\"\xf0\x05\n" +
+	"\x04perm\x18\x01 \x02(\rR\x04perm\"\xc2\x06\n" +
 	"\x0eHdfsFileStatus\x12A\n" +
 	"\bfileType\x18\x01 \x02(\x0e2%.redoubt.hdfs.HdfsFileStatus.FileTypeR\bfileType\x12\x12\n" +
 	"\x04path\x18\x02 \x02(\fR\x04path\x12\x16\n" +
@@ -3551,7 +3616,8 @@ const file_hdfs_proto_rawDesc = "" +
 	"\tblocksize\x18\v \x01(\x04:\x010R\tblocksize\x129\n" +
 	"\tlocations\x18\f \x01(\v2\x1b.redoubt.hdfs.LocatedBlocksR\tlocations\x12\x19\n" +
 	"\x06fileId\x18\r \x01(\x04:\x010R\x06fileId\x12$\n" +
-	"\vchildrenNum\x18\x0e \x01(\x05:\x02-1R\vchildrenNum\x12'\n" +
+	"\vchildrenNum\x18\x0e \x01(\x05:\x02-1R\vchildrenNum\x12P\n" +
+	"\x12fileEncryptionInfo\x18\x0f \x01(\v2 .redoubt.hdfs.FileEncryptionInfoR\x12fileEncryptionInfo\x12'\n" +
 	"\rstoragePolicy\x18\x10 \x01(\r:\x010R\rstoragePolicy\x12=\n" +
 	"\becPolicy\x18\x11 \x01(\v2!.redoubt.hdfs.ErasureCodingPolicyR\becPolicy\x12\x17\n" +
 	"\x05flags\x18\x12 \x01(\r:\x010R\x05flags\x12\x1c\n" +
@@ -3724,7 +3790,7 @@ func file_hdfs_proto_rawDescGZIP() []byte {
 }
 
 var file_hdfs_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
-var file_hdfs_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_hdfs_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_hdfs_proto_goTypes = []any{
 	(StorageType)(0),                     // 0: redoubt.hdfs.StorageType
 	(ChecksumType)(0),                    // 1: redoubt.hdfs.ChecksumType
@@ -3747,31 +3813,32 @@ var file_hdfs_proto_goTypes = []any{
 	(*StorageReport)(nil),                // 18: redoubt.hdfs.StorageReport
 	(*LocatedBlock)(nil),                 // 19: redoubt.hdfs.LocatedBlock
 	(*LocatedBlocks)(nil),                // 20: redoubt.hdfs.LocatedBlocks
-	(*ErasureCodingPolicy)(nil),          // 21: redoubt.hdfs.ErasureCodingPolicy
-	(*ECSchema)(nil),                     // 22: redoubt.hdfs.ECSchema
-	(*ECSchemaOption)(nil),               // 23: redoubt.hdfs.ECSchemaOption
-	(*FsPermission)(nil),                 // 24: redoubt.hdfs.FsPermission
-	(*HdfsFileStatus)(nil),               // 25: redoubt.hdfs.HdfsFileStatus
-	(*DirectoryListing)(nil),             // 26: redoubt.hdfs.DirectoryListing
-	(*RemoteException)(nil),              // 27: redoubt.hdfs.RemoteException
-	(*BatchedDirectoryListing)(nil),      // 28: redoubt.hdfs.BatchedDirectoryListing
-	(*BatchedListingKey)(nil),            // 29: redoubt.hdfs.BatchedListingKey
-	(*FsServerDefaults)(nil),             // 30: redoubt.hdfs.FsServerDefaults
-	(*ContentSummary)(nil),               // 31: redoubt.hdfs.ContentSummary
-	(*QuotaUsage)(nil),                   // 32: redoubt.hdfs.QuotaUsage
-	(*StorageTypeQuotaInfos)(nil),        // 33: redoubt.hdfs.StorageTypeQuotaInfos
-	(*StorageTypeQuotaInfo)(nil),         // 34: redoubt.hdfs.StorageTypeQuotaInfo
-	(*CorruptFileBlocks)(nil),            // 35: redoubt.hdfs.CorruptFileBlocks
-	(*StorageTypes)(nil),                 // 36: redoubt.hdfs.StorageTypes
-	(*BlockStoragePolicy)(nil),           // 37: redoubt.hdfs.BlockStoragePolicy
-	(*BlockChecksumOptions)(nil),         // 38: redoubt.hdfs.BlockChecksumOptions
-	(*AclEntry)(nil),                     // 39: redoubt.hdfs.AclEntry
-	(*AclStatus)(nil),                    // 40: redoubt.hdfs.AclStatus
-	(*XAttr)(nil),                        // 41: redoubt.hdfs.XAttr
-	(*SnapshottableDirectoryStatus)(nil), // 42: redoubt.hdfs.SnapshottableDirectoryStatus
-	(*SnapshotStatus)(nil),               // 43: redoubt.hdfs.SnapshotStatus
-	(*SnapshotDiffReportEntry)(nil),      // 44: redoubt.hdfs.SnapshotDiffReportEntry
-	(*SnapshotDiffReport)(nil),           // 45: redoubt.hdfs.SnapshotDiffReport
+	(*FileEncryptionInfo)(nil),           // 21: redoubt.hdfs.FileEncryptionInfo
+	(*ErasureCodingPolicy)(nil),          // 22: redoubt.hdfs.ErasureCodingPolicy
+	(*ECSchema)(nil),                     // 23: redoubt.hdfs.ECSchema
+	(*ECSchemaOption)(nil),               // 24: redoubt.hdfs.ECSchemaOption
+	(*FsPermission)(nil),                 // 25: redoubt.hdfs.FsPermission
+	(*HdfsFileStatus)(nil),               // 26: redoubt.hdfs.HdfsFileStatus
+	(*DirectoryListing)(nil),             // 27: redoubt.hdfs.DirectoryListing
+	(*RemoteException)(nil),              // 28: redoubt.hdfs.RemoteException
+	(*BatchedDirectoryListing)(nil),      // 29: redoubt.hdfs.BatchedDirectoryListing
+	(*BatchedListingKey)(nil),            // 30: redoubt.hdfs.BatchedListingKey
+	(*FsServerDefaults)(nil),             // 31: redoubt.hdfs.FsServerDefaults
+	(*ContentSummary)(nil),               // 32: redoubt.hdfs.ContentSummary
+	(*QuotaUsage)(nil),                   // 33: redoubt.hdfs.QuotaUsage
+	(*StorageTypeQuotaInfos)(nil),        // 34: redoubt.hdfs.StorageTypeQuotaInfos
+	(*StorageTypeQuotaInfo)(nil),         // 35: redoubt.hdfs.StorageTypeQuotaInfo
+	(*CorruptFileBlocks)(nil),            // 36: redoubt.hdfs.CorruptFileBlocks
+	(*StorageTypes)(nil),                 // 37: redoubt.hdfs.StorageTypes
+	(*BlockStoragePolicy)(nil),           // 38: redoubt.hdfs.BlockStoragePolicy
+	(*BlockChecksumOptions)(nil),         // 39: redoubt.hdfs.BlockChecksumOptions
+	(*AclEntry)(nil),                     // 40: redoubt.hdfs.AclEntry
+	(*AclStatus)(nil),                    // 41: redoubt.hdfs.AclStatus
+	(*XAttr)(nil),                        // 42: redoubt.hdfs.XAttr
+	(*SnapshottableDirectoryStatus)(nil), // 43: redoubt.hdfs.SnapshottableDirectoryStatus
+	(*SnapshotStatus)(nil),               // 44: redoubt.hdfs.SnapshotStatus
+	(*SnapshotDiffReportEntry)(nil),      // 45: redoubt.hdfs.SnapshotDiffReportEntry
+	(*SnapshotDiffReport)(nil),           // 46: redoubt.hdfs.SnapshotDiffReport
 }
 var file_hdfs_proto_depIdxs = []int32{
 	14, // 0: redoubt.hdfs.DatanodeInfo.id:type_name -> redoubt.hdfs.DatanodeID
@@ -3787,40 +3854,42 @@ var file_hdfs_proto_depIdxs = []int32{
 	13, // 10: redoubt.hdfs.LocatedBlock.blockTokens:type_name -> redoubt.hdfs.Token
 	19, // 11: redoubt.hdfs.LocatedBlocks.blocks:type_name -> redoubt.hdfs.LocatedBlock
 	19, // 12: redoubt.hdfs.LocatedBlocks.lastBlock:type_name -> redoubt.hdfs.LocatedBlock
-	21, // 13: redoubt.hdfs.LocatedBlocks.ecPolicy:type_name -> redoubt.hdfs.ErasureCodingPolicy
-	22, // 14: redoubt.hdfs.ErasureCodingPolicy.schema:type_name -> redoubt.hdfs.ECSchema
-	5,  // 15: redoubt.hdfs.ErasureCodingPolicy.state:type_name -> redoubt.hdfs.ErasureCodingPolicy.State
-	23, // 16: redoubt.hdfs.ECSchema.options:type_name -> redoubt.hdfs.ECSchemaOption
-	6,  // 17: redoubt.hdfs.HdfsFileStatus.fileType:type_name -> redoubt.hdfs.HdfsFileStatus.FileType
-	24, // 18: redoubt.hdfs.HdfsFileStatus.permission:type_name -> redoubt.hdfs.FsPermission
-	20, // 19: redoubt.hdfs.HdfsFileStatus.locations:type_name -> redoubt.hdfs.LocatedBlocks
-	21, // 20: redoubt.hdfs.HdfsFileStatus.ecPolicy:type_name -> redoubt.hdfs.ErasureCodingPolicy
-	25, // 21: redoubt.hdfs.DirectoryListing.partialListing:type_name -> redoubt.hdfs.HdfsFileStatus
-	25, // 22: redoubt.hdfs.BatchedDirectoryListing.partialListing:type_name -> redoubt.hdfs.HdfsFileStatus
-	27, // 23: redoubt.hdfs.BatchedDirectoryListing.exception:type_name -> redoubt.hdfs.RemoteException
-	1,  // 24: redoubt.hdfs.FsServerDefaults.checksumType:type_name -> redoubt.hdfs.ChecksumType
-	33, // 25: redoubt.hdfs.ContentSummary.typeQuotaInfos:type_name -> redoubt.hdfs.StorageTypeQuotaInfos
-	33, // 26: redoubt.hdfs.QuotaUsage.typeQuotaInfos:type_name -> redoubt.hdfs.StorageTypeQuotaInfos
-	34, // 27: redoubt.hdfs.StorageTypeQuotaInfos.typeQuotaInfo:type_name -> redoubt.hdfs.StorageTypeQuotaInfo
-	0,  // 28: redoubt.hdfs.StorageTypeQuotaInfo.type:type_name -> redoubt.hdfs.StorageType
-	0,  // 29: redoubt.hdfs.StorageTypes.storageTypes:type_name -> redoubt.hdfs.StorageType
-	36, // 30: redoubt.hdfs.BlockStoragePolicy.creationPolicy:type_name -> redoubt.hdfs.StorageTypes
-	36, // 31: redoubt.hdfs.BlockStoragePolicy.creationFallbackPolicy:type_name -> redoubt.hdfs.StorageTypes
-	36, // 32: redoubt.hdfs.BlockStoragePolicy.replicationFallbackPolicy:type_name -> redoubt.hdfs.StorageTypes
-	2,  // 33: redoubt.hdfs.BlockChecksumOptions.blockChecksumType:type_name -> redoubt.hdfs.BlockChecksumType
-	8,  // 34: redoubt.hdfs.AclEntry.type:type_name -> redoubt.hdfs.AclEntry.Type
-	7,  // 35: redoubt.hdfs.AclEntry.scope:type_name -> redoubt.hdfs.AclEntry.Scope
-	39, // 36: redoubt.hdfs.AclStatus.entries:type_name -> redoubt.hdfs.AclEntry
-	24, // 37: redoubt.hdfs.AclStatus.permission:type_name -> redoubt.hdfs.FsPermission
-	9,  // 38: redoubt.hdfs.XAttr.namespace:type_name -> redoubt.hdfs.XAttr.Namespace
-	25, // 39: redoubt.hdfs.SnapshottableDirectoryStatus.dirStatus:type_name -> redoubt.hdfs.HdfsFileStatus
-	25, // 40: redoubt.hdfs.SnapshotStatus.dirStatus:type_name -> redoubt.hdfs.HdfsFileStatus
-	44, // 41: redoubt.hdfs.SnapshotDiffReport.diffReportEntries:type_name -> redoubt.hdfs.SnapshotDiffReportEntry
-	42, // [42:42] is the sub-list for method output_type
-	42, // [42:42] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	21, // 13: redoubt.hdfs.LocatedBlocks.fileEncryptionInfo:type_name -> redoubt.hdfs.FileEncryptionInfo
+	22, // 14: redoubt.hdfs.LocatedBlocks.ecPolicy:type_name -> redoubt.hdfs.ErasureCodingPolicy
+	23, // 15: redoubt.hdfs.ErasureCodingPolicy.schema:type_name -> redoubt.hdfs.ECSchema
+	5,  // 16: redoubt.hdfs.ErasureCodingPolicy.state:type_name -> redoubt.hdfs.ErasureCodingPolicy.State
+	24, // 17: redoubt.hdfs.ECSchema.options:type_name -> redoubt.hdfs.ECSchemaOption
+	6,  // 18: redoubt.hdfs.HdfsFileStatus.fileType:type_name -> redoubt.hdfs.HdfsFileStatus.FileType
+	25, // 19: redoubt.hdfs.HdfsFileStatus.permission:type_name -> redoubt.hdfs.FsPermission
+	20, // 20: redoubt.hdfs.HdfsFileStatus.locations:type_name -> redoubt.hdfs.LocatedBlocks
+	21, // 21: redoubt.hdfs.HdfsFileStatus.fileEncryptionInfo:type_name -> redoubt.hdfs.FileEncryptionInfo
+	22, // 22: redoubt.hdfs.HdfsFileStatus.ecPolicy:type_name -> redoubt.hdfs.ErasureCodingPolicy
+	26, // 23: redoubt.hdfs.DirectoryListing.partialListing:type_name -> redoubt.hdfs.HdfsFileStatus
+	26, // 24: redoubt.hdfs.BatchedDirectoryListing.partialListing:type_name -> redoubt.hdfs.HdfsFileStatus
+	28, // 25: redoubt.hdfs.BatchedDirectoryListing.exception:type_name -> redoubt.hdfs.RemoteException
+	1,  // 26: redoubt.hdfs.FsServerDefaults.checksumType:type_name -> redoubt.hdfs.ChecksumType
+	34, // 27: redoubt.hdfs.ContentSummary.typeQuotaInfos:type_name -> redoubt.hdfs.StorageTypeQuotaInfos
+	34, // 28: redoubt.hdfs.QuotaUsage.typeQuotaInfos:type_name -> redoubt.hdfs.StorageTypeQuotaInfos
+	35, // 29: redoubt.hdfs.StorageTypeQuotaInfos.typeQuotaInfo:type_name -> redoubt.hdfs.StorageTypeQuotaInfo
+	0,  // 30: redoubt.hdfs.StorageTypeQuotaInfo.type:type_name -> redoubt.hdfs.StorageType
+	0,  // 31: redoubt.hdfs.StorageTypes.storageTypes:type_name -> redoubt.hdfs.StorageType
+	37, // 32: redoubt.hdfs.BlockStoragePolicy.creationPolicy:type_name -> redoubt.hdfs.StorageTypes
+	37, // 33: redoubt.hdfs.BlockStoragePolicy.creationFallbackPolicy:type_name -> redoubt.hdfs.StorageTypes
+	37, // 34: redoubt.hdfs.BlockStoragePolicy.replicationFallbackPolicy:type_name -> redoubt.hdfs.StorageTypes
+	2,  // 35: redoubt.hdfs.BlockChecksumOptions.blockChecksumType:type_name -> redoubt.hdfs.BlockChecksumType
+	8,  // 36: redoubt.hdfs.AclEntry.type:type_name -> redoubt.hdfs.AclEntry.Type
+	7,  // 37: redoubt.hdfs.AclEntry.scope:type_name -> redoubt.hdfs.AclEntry.Scope
+	40, // 38: redoubt.hdfs.AclStatus.entries:type_name -> redoubt.hdfs.AclEntry
+	25, // 39: redoubt.hdfs.AclStatus.permission:type_name -> redoubt.hdfs.FsPermission
+	9,  // 40: redoubt.hdfs.XAttr.namespace:type_name -> redoubt.hdfs.XAttr.Namespace
+	26, // 41: redoubt.hdfs.SnapshottableDirectoryStatus.dirStatus:type_name -> redoubt.hdfs.HdfsFileStatus
+	26, // 42: redoubt.hdfs.SnapshotStatus.dirStatus:type_name -> redoubt.hdfs.HdfsFileStatus
+	45, // 43: redoubt.hdfs.SnapshotDiffReport.diffReportEntries:type_name -> redoubt.hdfs.SnapshotDiffReportEntry
+	44, // [44:44] is the sub-list for method output_type
+	44, // [44:44] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_hdfs_proto_init() }
@@ -3834,7 +3903,7 @@ func file_hdfs_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hdfs_proto_rawDesc), len(file_hdfs_proto_rawDesc)),
 			NumEnums:      10,
-			NumMessages:   36,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
