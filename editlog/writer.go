@@ -104,7 +104,7 @@ func (w *Writer) Append(b *Batch) error {
 		b = &mine
 	}
 	if err := w.write(b.buf); err != nil {
-		w.err = fmt.Errorf("editlog: append to %s: %w", w.name(), err)
+		w.err = fmt.Errorf("editlog: append to %s: %w", w.Name(), err)
 		return w.err
 	}
 	w.next = b.Last() + 1
@@ -139,6 +139,15 @@ func (w *Writer) Next() dfs.TxID { return w.next }
 // Size is the number of bytes of header and batches.
 func (w *Writer) Size() int64 { return w.offset }
 
+// InPlace reports whether the segment still has its name: what is appended to one that
+// was removed is lost.
+func (w *Writer) InPlace() (bool, error) {
+	if w.file == nil {
+		return true, nil
+	}
+	return vfs.InPlace(w.file)
+}
+
 // Finish cuts the zeroes off, gives the segment its final name and closes it. A segment
 // without records keeps its name, because it has no range to be named by.
 func (w *Writer) Finish() error {
@@ -169,12 +178,13 @@ func (w *Writer) Close() error {
 		w.err = ErrClosed
 	}
 	if err := file.Close(); err != nil {
-		return fmt.Errorf("editlog: close %s: %w", w.name(), err)
+		return fmt.Errorf("editlog: close %s: %w", w.Name(), err)
 	}
 	return nil
 }
 
-func (w *Writer) name() string { return path.Join(w.dir, InProgressName(w.first)) }
+// Name is the path of the segment in progress.
+func (w *Writer) Name() string { return path.Join(w.dir, InProgressName(w.first)) }
 
 // FinishTail finishes a segment in progress that a reader has read up to end: the bytes
 // behind it are cut off, and the segment gets the name of its range. The segment must

@@ -70,7 +70,7 @@ func sweep(fs vfs.FS, dir string) error {
 	if err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
-	bases := []string{versionFile, watermarkFile, "fsimage_", "edits_inprogress_"}
+	bases := []string{versionFile, watermarkFile, formattingFile, "fsimage_", "edits_inprogress_"}
 	const finished = len("edits_0000000000000000001-")
 	for _, e := range entries {
 		// Copies of finished segments: .edits_FIRST-LASTnnn. LAST is all digits too.

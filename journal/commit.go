@@ -3,6 +3,7 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"path"
 	"sync"
 	"time"
 
@@ -26,6 +27,7 @@ type committer struct {
 	late     *time.Timer
 	mark     watermark
 	synced   time.Time // when the watermarks were made durable last
+	looked   time.Time // when the files were seen in their places
 }
 
 // lastBatch is what gather knows of the batch before.
@@ -100,14 +102,22 @@ func (c *committer) gather() {
 // wait blocks until there is work. When there is none for a while, it promises the
 // last batch.
 func (c *committer) wait() {
-	if c.promised || c.j.opt.IdlePromise < 0 || c.j.failure() != nil {
+	promise := !c.promised && c.j.opt.IdlePromise >= 0
+	switch {
+	case c.j.failure() != nil:
 		<-c.j.queue.wake
 		return
+	case promise:
+		c.idle.Reset(c.j.opt.IdlePromise)
+	default:
+		c.idle.Reset(lookEvery)
 	}
-	c.idle.Reset(c.j.opt.IdlePromise)
 	select {
 	case <-c.j.queue.wake:
 	case <-c.idle.C:
+		if c.lookIfDue() != nil || !promise {
+			return
+		}
 		c.batch.Reset(c.next)
 		c.promised = true
 		err := c.append()
@@ -155,6 +165,9 @@ func (c *committer) recycle(props []*proposal) {
 // log appends the records as one batch to every directory and syncs.
 func (c *committer) log(props []*proposal) error {
 	if err := c.j.failure(); err != nil {
+		return err
+	}
+	if err := c.lookIfDue(); err != nil {
 		return err
 	}
 	c.batch.Reset(c.next)
@@ -352,6 +365,10 @@ func (d *nameDir) closeLog() {
 func (j *Journal) drop(d *nameDir, err error) {
 	d.closeLog() // err is the news
 	d.err = err
+	var vanished *VanishedError
+	if errors.As(err, &vanished) && vanished.Name == path.Join(d.path, lockFile) {
+		_ = d.release() // another process may hold the name's lock by now
+	}
 	j.stats.dir(d.path, false, err)
 	j.opt.Logger.Error("name directory dropped", "dir", d.path, "error", err)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"redoubt/dfs"
 	"redoubt/internal/crashtest"
 	"redoubt/vfs"
 )
@@ -153,29 +154,88 @@ func TestCrashTwoDirectories(t *testing.T) {
 	}))
 }
 
+// A format that was cut off at any step is done again by the same command: one without
+// force needs none then. What had been reported as formatted is not formatted again.
 func TestCrashFormat(t *testing.T) {
-	n := crashtest.EachPoint(t, func() crashtest.Scenario {
-		done := false
-		return crashtest.Scenario{
-			Run: func(fs vfs.FS) error {
-				if err := Format(fs, []string{"/a", "/b"}, cluster, false); err != nil {
-					return err
+	for _, forced := range []bool{false, true} {
+		dirs := []string{"/a", "/b"}
+		if forced {
+			dirs = dirs[:1]
+		}
+		n := crashtest.EachPoint(t, func() crashtest.Scenario {
+			done := false
+			before := cluster
+			before.ClusterID = "CID-before"
+			again := func(fs vfs.FS) error {
+				err := Format(fs, dirs, cluster, forced)
+				if dfs.Is(err, dfs.AlreadyExists) { // it was over, but for saying so
+					return nil
 				}
-				done = true
-				return nil
-			},
-			Recover: func(fs vfs.FS) error { return Format(fs, []string{"/a", "/b"}, cluster, true) },
-			Check: func(fs vfs.FS) error {
-				if !done {
-					if err := Format(fs, []string{"/a", "/b"}, cluster, true); err != nil {
+				if err == nil && done && !forced {
+					return errors.New("formatted again over a namespace that was done")
+				}
+				return err
+			}
+			return crashtest.Scenario{
+				Setup: func(fs vfs.FS) error {
+					if !forced {
+						return nil
+					}
+					if err := Format(fs, dirs, before, false); err != nil {
 						return err
 					}
-				}
-				return new(oracle).check(fs, "/a", "/b")
-			},
-		}
-	})
-	require.Positive(t, n)
+					j, err := Open(background, options(fs, newMachine(), dirs...))
+					if err != nil {
+						return err
+					}
+					return errors.Join(new(oracle).propose(j, 3), j.Close())
+				},
+				Run: func(fs vfs.FS) error {
+					if err := Format(fs, dirs, cluster, forced); err != nil {
+						return err
+					}
+					done = true
+					return nil
+				},
+				Recover: again,
+				Check: func(fs vfs.FS) error {
+					if err := again(fs); err != nil {
+						return err
+					}
+					if got, err := ReadCluster(fs, dirs); err != nil || got != cluster {
+						return fmt.Errorf("cluster %s: %w", got.ClusterID, err)
+					}
+					return new(oracle).check(fs, dirs...)
+				},
+			}
+		})
+		require.Positive(t, n)
+	}
+}
+
+// What an interrupted format left does not start, and whoever looks at it is told what to do.
+func TestInterruptedFormatIsNamed(t *testing.T) {
+	mem, _ := imagesAt(t, "/a")
+	require.NoError(t, Format(mem, []string{"/b"}, cluster, false))
+	require.NoError(t, mem.Rename("/b/current/VERSION", "/b/current/formatting"))
+	for _, dirs := range [][]string{{"/b"}, {"/a", "/b"}} {
+		_, err := Open(background, options(mem, newMachine(), dirs...))
+		require.True(t, dfs.Is(err, dfs.IllegalState))
+		require.ErrorContains(t, err, "name directory /b is not formatted: a format of it was interrupted")
+		rep, err := Inspect(mem, dirs)
+		require.NoError(t, err)
+		require.False(t, rep.Recoverable)
+		require.Contains(t, rep.Dirs[len(dirs)-1].Problem, "a format of it was interrupted")
+	}
+	err := Format(mem, []string{"/a", "/b"}, cluster, false)
+	require.ErrorContains(t, err, "name directory /a holds a namespace already", "an interrupted format beside it is no leave")
+	require.NoError(t, Format(mem, []string{"/b"}, cluster, false))
+	require.NotContains(t, files(t, mem, "/b"), "formatting")
+
+	// An older program's format wrote no note, and VERSION last.
+	require.NoError(t, mem.Remove("/b/current/VERSION"))
+	require.NoError(t, mem.Remove("/b/current/watermark"))
+	require.NoError(t, Format(mem, []string{"/b"}, cluster, false))
 }
 
 // A restart that replays, cuts a torn tail, finishes segments and fetches copies is cut

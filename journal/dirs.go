@@ -12,7 +12,6 @@ import (
 
 	"redoubt/dfs"
 	"redoubt/editlog"
-	"redoubt/fsimage"
 	"redoubt/vfs"
 )
 
@@ -188,95 +187,6 @@ func (d *nameDir) blank(fs vfs.FS) (bool, error) {
 		}
 	}
 	return err == nil, err
-}
-
-// Format makes the name directories of a new cluster, with an image at TxID 0 that has no
-// section: it stands for the state of a machine that was just made. That state must be
-// the same at every start; one that isn't (a root directory with a time) takes
-// FormatState. A directory that holds anything already is refused unless force is set,
-// and then what it held is gone. Nothing is written before every directory was looked
-// at. VERSION is written last: a directory without it is not formatted.
-func Format(fs vfs.FS, dirs []string, cluster dfs.ClusterInfo, force bool) error {
-	return FormatState(fs, dirs, cluster, nil, force)
-}
-
-// FormatState is Format with the image of a state to begin with. It releases state,
-// which may be nil.
-func FormatState(fs vfs.FS, dirs []string, cluster dfs.ClusterInfo, state Snapshot, force bool) (err error) {
-	if state != nil {
-		defer state.Release()
-	}
-	if err := validateDirs(dirs); err != nil {
-		return err
-	}
-	if cluster.ClusterID == "" || strings.ContainsAny(cluster.ClusterID+cluster.PoolID, "\n\r") {
-		return dfs.Errorf(dfs.IllegalArgument, "journal: format: cluster id %q, pool id %q", cluster.ClusterID, cluster.PoolID)
-	}
-	var all []*nameDir
-	defer func() {
-		for _, d := range all {
-			err = errors.Join(err, d.release())
-		}
-	}()
-	for _, p := range dirs {
-		d := newNameDir(p)
-		all = append(all, d)
-		if err := fs.MkdirAll(d.path); err != nil {
-			return fmt.Errorf("journal: format: %w", err)
-		}
-		if err := d.acquire(fs); err != nil {
-			return err
-		}
-		if err := fs.MkdirAll(d.cur); err != nil {
-			return fmt.Errorf("journal: format: %w", err)
-		}
-		blank, err := d.blank(fs)
-		if err != nil {
-			return fmt.Errorf("journal: format: %w", err)
-		}
-		if !blank && !force {
-			return dfs.Errorf(dfs.AlreadyExists, "journal: name directory %s holds a namespace already", p)
-		}
-	}
-	for _, d := range all {
-		if err := d.format(fs, cluster, state); err != nil {
-			return fmt.Errorf("journal: format name directory %s: %w", d.path, err)
-		}
-	}
-	return nil
-}
-
-func (d *nameDir) format(fs vfs.FS, cluster dfs.ClusterInfo, state Snapshot) error {
-	entries, err := fs.ReadDir(d.cur)
-	if err != nil {
-		return err
-	}
-	// VERSION goes first, so that a crash leaves no namespace instead of half of one.
-	for _, versionOnly := range []bool{true, false} {
-		for _, e := range entries {
-			if (e.Name == versionFile) != versionOnly {
-				continue
-			}
-			if err := fs.Remove(path.Join(d.cur, e.Name)); err != nil {
-				return err
-			}
-		}
-		if err := fs.SyncDir(d.cur); err != nil {
-			return err
-		}
-	}
-	info := fsimage.Info{Cluster: cluster}
-	var sections []dfs.Section
-	if state != nil {
-		info.Digest, sections = state.Digest(), state.Sections()
-	}
-	if _, err := fsimage.Write(fs, d.cur, info, sections, fsimage.WriteOptions{}); err != nil {
-		return err
-	}
-	if err := writeWatermark(fs, d.cur, cluster, new(watermark)); err != nil {
-		return err
-	}
-	return d.writeVersion(fs, cluster)
 }
 
 // ReadCluster tells which cluster the name directories belong to, without opening them.

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -507,21 +508,23 @@ func TestDirectoryBehindIsRebuilt(t *testing.T) {
 	require.NoError(t, j.Close())
 }
 
-// A disk with more transactions, none of them acknowledged, doesn't win over one that
-// was used after it.
-func TestNewerEpochWinsOverLongerLog(t *testing.T) {
+// wentApart gives two directories of one past of three transactions: /a went on alone with
+// 50 to 52, /b had gone on to last. Of /b's watermark, what is older than at three counts.
+func wentApart(t *testing.T, last uint64, forget bool) *vfs.Mem {
 	mem := formatted(t, "/a", "/b")
 	j := open(t, options(mem, newMachine(), "/a", "/b"))
 	propose(t, j, 1, 3)
 	atThree := crash(mem)
-	propose(t, j, 4, 9)
-	b := disk(t, mem, "/b") // goes on to 9
+	propose(t, j, 4, last)
+	b := disk(t, mem, "/b")
 	require.NoError(t, j.Close())
-	m := newMachine()
-	j = open(t, options(atThree, m, "/a"))
+	j = open(t, options(atThree, newMachine(), "/a"))
 	propose(t, j, 50, 52)
 	require.NoError(t, j.Close())
 	for name, contents := range b { // now the disk of /b is plugged in again
+		if forget && strings.HasSuffix(name, watermarkFile) {
+			continue
+		}
 		dir, base, _ := strings.Cut(name[1:], "/")
 		_ = atThree.Remove("/" + dir + "/current/" + base)
 		f, err := atThree.Create("/" + dir + "/current/" + base)
@@ -530,11 +533,117 @@ func TestNewerEpochWinsOverLongerLog(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, f.Close())
 	}
+	return atThree
+}
+
+// A disk with more transactions, none of them acknowledged, doesn't win over one that
+// was used after it.
+func TestNewerEpochWinsOverLongerLog(t *testing.T) {
+	mem := wentApart(t, 4, true)
 	again := newMachine()
-	j = open(t, options(atThree, again, "/b", "/a"))
+	j := open(t, options(mem, again, "/b", "/a"))
 	require.Equal(t, []uint64{1, 2, 3, 50, 51, 52}, again.list)
 	require.NoError(t, j.Close())
-	require.Contains(t, files(t, atThree, "/b"), "edits_inprogress_0000000000000000001.stale")
+	require.Contains(t, files(t, mem, "/b"), "edits_inprogress_0000000000000000001.stale")
+}
+
+// Two directories that each acknowledged what the other lacks: neither is taken unasked,
+// what is said is true, and each can be chosen as a whole.
+func TestDirectoriesThatWentApart(t *testing.T) {
+	ofA, ofB := []uint64{1, 2, 3, 50, 51, 52}, upTo(9)
+	for _, c := range []struct {
+		choice, loses string
+		want          []uint64
+	}{
+		{"take-/a", "transactions 4 to 9 as /b has them", ofA},
+		{"take-/b", "transactions 4 to 6 as /a has them", ofB},
+	} {
+		for _, old := range []bool{false, true} { // without watermarks the log tells
+			mem := wentApart(t, 9, false)
+			b := 9
+			if old {
+				require.NoError(t, mem.Remove("/a/current/watermark"))
+				require.NoError(t, mem.Remove("/b/current/watermark"))
+				b = 8 // the last one may not have been answered
+			}
+			before := disk(t, mem, "/a", "/b")
+			for _, dirs := range [][]string{{"/a", "/b"}, {"/b", "/a"}} {
+				_, err := Open(background, options(mem, newMachine(), dirs...))
+				require.True(t, dfs.Is(err, dfs.Corrupt))
+				require.ErrorContains(t, err, "went apart after transaction 3")
+				require.ErrorContains(t, err, "/a has transactions up to 6")
+				require.ErrorContains(t, err, fmt.Sprintf("/b has transactions up to %d", b))
+			}
+			rep, err := Inspect(mem, []string{"/a", "/b"})
+			require.NoError(t, err)
+			require.False(t, rep.Recoverable)
+			require.Len(t, rep.Choices, 2)
+			require.Equal(t, before, disk(t, mem, "/a", "/b"))
+			for _, have := range rep.Choices {
+				if have.ID == c.choice && !old {
+					require.Equal(t, c.loses, have.Loses)
+				}
+			}
+			require.NoError(t, Recover(mem, []string{"/a", "/b"}, c.choice))
+			m := newMachine()
+			j := open(t, options(mem, m, "/a", "/b"))
+			require.Equal(t, c.want, m.list, c.choice)
+			propose(t, j, 100, 101)
+			require.NoError(t, j.Close())
+			for _, alone := range []string{"/a", "/b"} {
+				again := newMachine()
+				require.NoError(t, startWith(t, mem, again, alone))
+				require.Equal(t, m, again, "%s, then %s alone", c.choice, alone)
+			}
+		}
+	}
+}
+
+// Directories that only started apart, and acknowledged nothing since, are one: whichever
+// started last, the one with more counts.
+func TestStartsApartWithoutTransactionsAreNoSplit(t *testing.T) {
+	for _, idle := range []string{"/a", "/b"} {
+		mem := formatted(t, "/a", "/b")
+		j := open(t, options(mem, newMachine(), "/a", "/b"))
+		propose(t, j, 1, 3)
+		mem = crash(mem)
+		require.NoError(t, j.Close())
+		for _, dir := range []string{"/a", "/b"} {
+			j = open(t, options(mem, newMachine(), dir))
+			if dir != idle {
+				propose(t, j, 4, 6)
+			}
+			require.NoError(t, j.Close())
+		}
+		for range 3 { // the idle one has the newest epoch by far
+			require.NoError(t, startWith(t, mem, newMachine(), idle))
+		}
+		m := newMachine()
+		j = open(t, options(mem, m, "/a", "/b"))
+		require.Equal(t, upTo(6), m.list)
+		propose(t, j, 7, 7)
+		require.NoError(t, j.Close())
+		for _, alone := range []string{"/a", "/b"} {
+			m := newMachine()
+			require.NoError(t, startWith(t, mem, m, alone))
+			require.Equal(t, upTo(7), m.list)
+		}
+	}
+}
+
+// Whoever brings back a directory that a choice gave up is told so.
+func TestGivenUpDirectoryThatComesBack(t *testing.T) {
+	mem, _ := imagesAt(t, "/a", "/b")
+	require.NoError(t, mem.Rename("/b", "/away"))
+	require.NoError(t, mem.Remove("/a/current/edits_inprogress_0000000000000000011"))
+	require.NoError(t, Recover(mem, []string{"/a"}, "keep-10"))
+	j := open(t, options(mem, newMachine(), "/a"))
+	propose(t, j, 30, 31)
+	require.NoError(t, j.Close())
+	require.NoError(t, mem.Rename("/away", "/b"))
+	_, err := Open(background, options(mem, newMachine(), "/a", "/b"))
+	require.ErrorContains(t, err, "went apart after transaction 10")
+	require.ErrorContains(t, err, "/b has transactions up to 13")
 }
 
 // A blank directory joins at start; one that holds something else does not.

@@ -100,7 +100,7 @@ func (j *Journal) open(ctx context.Context) error {
 		return err
 	}
 	c := &j.committer
-	c.next, c.first, c.epoch = r.last+1, r.last+1, nextEpoch(r.hist.epoch)
+	c.next, c.first, c.epoch = r.last+1, r.last+1, nextEpoch(r.hist.newest())
 	c.mark = r.hist.mark(r.last, epochStart{c.epoch, c.first})
 	j.reached.txid.Store(uint64(r.last))
 	j.reached.setFloors(c.mark.floors)
@@ -153,7 +153,7 @@ func (j *Journal) survey() ([]*survey, error) {
 		switch {
 		case err == nil:
 			surveys = append(surveys, s)
-		case errors.As(err, &locked), errors.As(err, &foreign), errors.As(err, &version), dfs.Is(err, dfs.IncorrectVersion):
+		case errors.As(err, &locked), errors.As(err, &foreign), errors.As(err, &version), dfs.Is(err, dfs.IncorrectVersion), dfs.Is(err, dfs.IllegalState):
 			return nil, err
 		case !j.opt.AllowMissing:
 			return nil, &MissingError{Dir: d.path, Err: err}

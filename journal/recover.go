@@ -43,6 +43,9 @@ type replayed struct {
 
 // run loads the newest good image and replays the log behind it.
 func (r *recovery) run() error {
+	if err := r.hist.split(); err != nil && !r.dry {
+		return err
+	}
 	var failures []error
 	for _, group := range r.hist.images() {
 		start := group[0].TxID

@@ -45,7 +45,8 @@ func errorsOf(surveys []*survey) (errs []error) {
 	return errs
 }
 
-// prepare clears unfinished publications away and makes a blank directory one of ours.
+// prepare clears away unfinished publications and the note of a format that got as far as
+// VERSION, and makes a blank directory one of ours.
 // It is no name directory before the rest was copied: VERSION comes last, in fetch.
 func (r *recovery) prepare(s *survey) error {
 	if s.blank {
@@ -53,7 +54,10 @@ func (r *recovery) prepare(s *survey) error {
 			return fmt.Errorf("journal: %w", err)
 		}
 	}
-	return sweep(r.fs, s.dir.cur)
+	if err := sweep(r.fs, s.dir.cur); err != nil {
+		return err
+	}
+	return s.dir.endFormat(r.fs)
 }
 
 // finishOwn finishes or sets aside what a directory holds itself.
@@ -84,6 +88,11 @@ func (r *recovery) finishOwn(s *survey, report func(dir, what string)) error {
 				return err
 			}
 			report(s.dir.path, "damaged segment set aside: "+c.bad.Error())
+		case c.stale:
+			if err := setAside(r.fs, s.dir.cur, c.Name, staleSuffix); err != nil {
+				return err
+			}
+			report(s.dir.path, fmt.Sprintf("segment %s set aside: it is of a run that the log did not go on from", c.Name))
 		case c.bad != nil:
 			return c.bad // unreadable now
 		case l != nil && c.InProgress && c.last == l.last:

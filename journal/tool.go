@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
+	"strings"
 	"sync"
 
 	"redoubt/dfs"
@@ -33,6 +35,7 @@ type DirReport struct {
 	Cluster dfs.ClusterInfo
 	Problem string // why the directory as a whole can't be used
 	Files   []FileReport
+	err     error
 }
 
 // FileReport describes one image or log segment; an image has First == Last.
@@ -64,7 +67,7 @@ func Inspect(fs vfs.FS, dirs []string) (*Report, error) {
 	for _, p := range dirs {
 		s, err := look(fs, newNameDir(p))
 		if err != nil {
-			rep.Dirs = append(rep.Dirs, DirReport{Dir: p, Problem: err.Error()})
+			rep.Dirs = append(rep.Dirs, DirReport{Dir: p, Problem: err.Error(), err: err})
 			continue
 		}
 		rep.Dirs = append(rep.Dirs, inspectDir(fs, s))
@@ -81,25 +84,42 @@ func Inspect(fs vfs.FS, dirs []string) (*Report, error) {
 		rep.Problem = "no name directory is formatted and readable"
 		return rep, nil
 	}
+	unusable := rep.unusable()
 	hist := newHistory(surveys)
 	rep.LastDurable = hist.claim
-	dry := func() *recovery {
-		return &recovery{ctx: context.Background(), fs: fs, lock: new(sync.Mutex), cluster: cluster, hist: hist, dry: true}
+	dry := func(h *history) *recovery {
+		return &recovery{ctx: context.Background(), fs: fs, lock: new(sync.Mutex), cluster: cluster, hist: h, dry: true}
 	}
-	r := dry()
-	err := r.run()
-	if rep.Recoverable = err == nil; rep.Recoverable {
-		return rep, nil
+	err := hist.split()
+	if err != nil {
+		rep.Choices = lines(hist, dry)
+	} else if err = dry(hist).run(); err != nil {
+		rep.Choices = choices(hist, dry)
 	}
-	rep.Problem = err.Error()
-	rep.Choices = choices(hist, dry)
+	if err = errors.Join(unusable, err); err != nil {
+		rep.Problem = err.Error()
+	}
+	rep.Recoverable = err == nil
 	return rep, nil
 }
 
+// unusable is why Open refuses the directories whatever the others hold.
+func (r *Report) unusable() error {
+	var errs []error
+	for _, d := range r.Dirs {
+		if d.err != nil && dfs.Is(d.err, dfs.IllegalState) {
+			errs = append(errs, d.err)
+		} else if d.err != nil {
+			errs = append(errs, &MissingError{Dir: d.Dir, Err: d.err})
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // choices tries every image and how far the log can be read from it.
-func choices(hist *history, dry func() *recovery) (list []Choice) {
+func choices(hist *history, dry func(*history) *recovery) (list []Choice) {
 	for _, group := range hist.images() {
-		r := dry()
+		r := dry(hist)
 		if r.load(group) != nil {
 			continue
 		}
@@ -120,6 +140,39 @@ func choices(hist *history, dry func() *recovery) (list []Choice) {
 		}}, list...)
 	}
 	return list
+}
+
+// lines offers each of the lines of descent that went apart, as a whole if it is whole.
+func lines(hist *history, dry func(*history) *recovery) (list []Choice) {
+	lead := append([]*survey{hist.leader}, hist.apart...)
+	for n := range lead {
+		h := historyOf(lead, n, hist.all)
+		name := "take-" + h.leader.dir.path
+		lost := h.othersHave()
+		if r := dry(h); r.run() == nil {
+			list = append(list, Choice{
+				ID:    name,
+				What:  fmt.Sprintf("go on from transaction %d as %s has it; set aside what only the others have", r.last, h.leader.dir.path),
+				Loses: lost, keep: r.last, run: r,
+			})
+			continue
+		}
+		for _, c := range choices(h, dry) {
+			c.ID = name + "-" + c.ID
+			c.Loses += "; " + lost
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// othersHave tells what the other lines have that this one lacks.
+func (h *history) othersHave() string {
+	var parts []string
+	for _, s := range h.apart {
+		parts = append(parts, fmt.Sprintf("transactions %d to %d as %s has them", fork(h.leader, s)+1, s.proven(), s.dir.path))
+	}
+	return strings.Join(parts, ", ")
 }
 
 func inspectDir(fs vfs.FS, s *survey) DirReport {
@@ -222,6 +275,9 @@ func (c *Choice) take(fs vfs.FS) error {
 			}
 		}
 	}
+	if err := c.leave(fs); err != nil {
+		return err
+	}
 	for _, s := range c.run.hist.surveys {
 		for _, img := range s.images {
 			if img.TxID > c.keep {
@@ -245,13 +301,39 @@ func (c *Choice) take(fs vfs.FS) error {
 	return c.agree(fs)
 }
 
+// leave sets aside what directories of other lines have that this one has not.
+func (c *Choice) leave(fs vfs.FS) error {
+	h := c.run.hist
+	for _, s := range h.all {
+		if slices.Contains(h.surveys, s) {
+			continue
+		}
+		at := fork(h.leader, s)
+		var names []string
+		for _, img := range s.images {
+			if img.TxID > at {
+				names = append(names, img.Name)
+			}
+		}
+		for _, seg := range s.segments { // those before that point come from the chosen line
+			names = append(names, seg.Name)
+		}
+		for _, name := range names {
+			if err := setAside(fs, s.dir.cur, name, staleSuffix); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // agree has the watermarks say what is kept. The choice counts as a start of its own: a
 // directory that was away meanwhile and has more is seen to have gone another way. It is
 // the last step, so that nothing starts on half of a choice.
 func (c *Choice) agree(fs vfs.FS) error {
 	hist := c.run.hist
-	mark := hist.mark(c.keep, epochStart{nextEpoch(hist.epoch), c.keep + 1})
-	for _, s := range hist.surveys {
+	mark := hist.mark(c.keep, epochStart{nextEpoch(hist.newest()), c.keep + 1})
+	for _, s := range hist.all {
 		if s.markBad != nil {
 			if err := setAside(fs, s.dir.cur, watermarkFile, corruptSuffix); err != nil {
 				return err

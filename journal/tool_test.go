@@ -15,7 +15,8 @@ func TestInspectHealthy(t *testing.T) {
 	before := disk(t, mem, "/a", "/b")
 	rep, err := Inspect(mem, []string{"/a", "/b", "/c", "/missing"})
 	require.NoError(t, err)
-	require.True(t, rep.Recoverable)
+	require.False(t, rep.Recoverable, "a start refuses, because /missing may have more")
+	require.Contains(t, rep.Problem, "/missing can't be used")
 	require.EqualValues(t, 13, rep.LastDurable)
 	require.Empty(t, rep.Choices)
 	require.Contains(t, rep.Dirs[2].Problem, "not formatted")
@@ -23,6 +24,10 @@ func TestInspectHealthy(t *testing.T) {
 	for _, f := range append(rep.Dirs[0].Files, rep.Dirs[1].Files...) {
 		require.Empty(t, f.Problem)
 	}
+	rep, err = Inspect(mem, []string{"/a", "/b", "/c"})
+	require.NoError(t, err)
+	require.True(t, rep.Recoverable)
+	require.Empty(t, rep.Problem)
 	require.Equal(t, before, disk(t, mem, "/a", "/b"))
 	err = Recover(mem, []string{"/a", "/b"}, "keep-12")
 	require.True(t, dfs.Is(err, dfs.IllegalArgument))

@@ -443,12 +443,13 @@ func (m *Mem) Lock(name string) (io.Closer, error) {
 		return nil, pathErr("lock", name, err)
 	}
 	m.locks[n] = true
-	return &memLock{m: m, n: n}, nil
+	return &memLock{m: m, n: n, name: name}, nil
 }
 
 type memLock struct {
-	m *Mem
-	n *node
+	m    *Mem
+	n    *node
+	name string
 }
 
 func (l *memLock) Close() error {

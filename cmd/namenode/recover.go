@@ -37,7 +37,7 @@ func runRecover(_ context.Context, a *app, args []string) int {
 		return exitOK
 	}
 	if len(report.Choices) == 0 {
-		return a.fail("recover", fmt.Errorf("there is no image that can be read: put a copy of a name directory back"), exitFailed)
+		return a.fail("recover", fmt.Errorf("no way on can be offered: mend what is named above, or put a copy of a name directory back"), exitFailed)
 	}
 	id := *choice
 	if id == "" {

@@ -282,11 +282,11 @@ func TestRenameOnlyWhereItIsMeant(t *testing.T) {
 	}
 }
 
-// renames are the files that rename on purpose: setting damaged files aside, finishing a segment.
+// renames are the files that rename on purpose: setting damaged files aside, finishing a segment, taking VERSION away.
 var renames = map[string][]string{
 	"editlog": {"writer.go"},
 	"fsimage": {"store.go"},
-	"journal": {"aside.go"},
+	"journal": {"aside.go", "format.go"},
 }
 
 var link = regexp.MustCompile(`\]\(([^)#:]+)\)`)

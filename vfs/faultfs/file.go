@@ -69,3 +69,6 @@ func (f *file) Close() error {
 	}
 	return err
 }
+
+// InPlace asks the file below.
+func (f *file) InPlace() (bool, error) { return vfs.InPlace(f.inner) }

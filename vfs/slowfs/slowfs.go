@@ -346,3 +346,11 @@ func (f *file) DropUnsynced() {
 		d.DropUnsynced()
 	}
 }
+
+// InPlace fails with the disk, else asks the file below.
+func (f *file) InPlace() (bool, error) {
+	if err := f.disk.here(); err != nil {
+		return false, failed("stat", f.name, err)
+	}
+	return vfs.InPlace(f.inner)
+}
