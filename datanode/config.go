@@ -38,7 +38,7 @@ type Config struct {
 	FailedVolumesTolerated int
 
 	// Superuser is who may administer the datanode over its RPC, and as whom it calls
-	// others; "": everybody, and "datanode".
+	// others; "": nobody, and "datanode".
 	Superuser string
 	// Access decides about connections to the RPC port, by Groups, which both must be set or
 	// neither; nil: everybody may connect, nobody for others.
@@ -58,6 +58,8 @@ type Addresses struct {
 	// Host is the name told to clients, "" the machine's address. IP is the literal address
 	// told to clients; "" lets the name node take the one it sees.
 	Host, IP string
+	// Names are further names of this machine that HTTP requests may call it by.
+	Names []string
 }
 
 // Network opens and takes connections. A nil function means TCP.

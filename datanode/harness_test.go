@@ -224,7 +224,7 @@ type node struct {
 
 func testConfig(fs vfs.FS, nn ...string) Config {
 	return Config{
-		FS: fs, NameNodes: nn, Volumes: []blockstore.VolumeConfig{{Dir: "/d1"}, {Dir: "/d2"}},
+		FS: fs, NameNodes: nn, Superuser: "test", Volumes: []blockstore.VolumeConfig{{Dir: "/d1"}, {Dir: "/d2"}},
 		Limits:   Limits{ScrubBandwidth: -1},
 		Timeouts: Timeouts{Visible: 40 * time.Millisecond},
 	}

@@ -84,9 +84,9 @@ func (dn *DataNode) serveIPC(c *hadooprpc.Call) {
 	}
 }
 
-// checkSuperuser refuses everybody but the superuser, if there is one.
+// checkSuperuser refuses everybody but the superuser.
 func (dn *DataNode) checkSuperuser(user string) error {
-	if s := dn.cfg.Superuser; s != "" && user != s {
+	if s := dn.cfg.Superuser; s == "" || user != s {
 		return fmt.Errorf("Access denied for user %s. Superuser privilege is required", user)
 	}
 	return nil
@@ -141,7 +141,9 @@ func (dn *DataNode) startHTTP() {
 	}
 	g, _ := dn.metrics.registry.(prometheus.Gatherer)
 	mux := web.Handler(web.Config{Title: "Redoubt datanode", Health: dn.health, Metrics: g, Pprof: dn.cfg.Pprof})
-	dn.web = &http.Server{Handler: mux, ReadHeaderTimeout: 30 * time.Second}
+	hosts := append(web.HostsOf(dn.cfg.Listen.HTTP, dn.cfg.Listen.Transfer, dn.cfg.Listen.IPC), dn.cfg.Listen.Host)
+	guard := web.Guard{Hosts: append(hosts, dn.cfg.Listen.Names...), Log: dn.cfg.Log}
+	dn.web = &http.Server{Handler: guard.Wrap(mux), ReadHeaderTimeout: 30 * time.Second}
 	dn.goRun(func() {
 		if err := dn.web.Serve(dn.http); err != nil && !errors.Is(err, http.ErrServerClosed) && dn.ctx.Err() == nil {
 			dn.cfg.Log.Error("HTTP port failed", "err", err)

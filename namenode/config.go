@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"path"
 	"time"
 
 	"redoubt/blockmanager"
@@ -38,7 +39,7 @@ type Config struct {
 	ReportInterval time.Duration // dfs.blockreport.intervalMsec, 6 h
 	Log            *slog.Logger  // discards
 	Audit          io.Writer     // one line per operation; nil: none
-	LogDir         string        // where metaSave puts its reports, hadoop.log.dir; the first name directory
+	LogDir         string        // where metaSave puts its reports, hadoop.log.dir; metasave in the first name directory
 	// OnFailure is called once, from a goroutine of its own, when the journal has failed
 	// for good. The name node answers no change any more; the process should end.
 	OnFailure func(error)
@@ -118,7 +119,7 @@ func (c Config) withDefaults() Config {
 	}
 	orDefault(&c.Supergroup, "supergroup")
 	if c.LogDir == "" && len(c.NameDirs) > 0 {
-		c.LogDir = c.NameDirs[0]
+		c.LogDir = path.Join(c.NameDirs[0], "metasave")
 	}
 	orDefault(&c.GroupsTTL, 300*time.Second)
 	f := &c.Files

@@ -20,14 +20,12 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var (
-	_ clientrpc.Reader           = (*NameNode)(nil)
-	_ clientrpc.Writer           = (*NameNode)(nil)
-	_ clientrpc.FileWriter       = (*NameNode)(nil)
-	_ clientrpc.Cluster          = (*NameNode)(nil)
-	_ clientrpc.SuperuserChecker = (*NameNode)(nil)
-	_ clientrpc.TxReporter       = (*NameNode)(nil)
-	_ clientrpc.GroupRefresher   = (*NameNode)(nil)
-	_ control.NameNode           = (*NameNode)(nil)
+	_ clientrpc.Reader     = (*NameNode)(nil)
+	_ clientrpc.Writer     = (*NameNode)(nil)
+	_ clientrpc.FileWriter = (*NameNode)(nil)
+	_ clientrpc.Cluster    = (*NameNode)(nil)
+	_ clientrpc.Admin      = (*NameNode)(nil)
+	_ control.NameNode     = (*NameNode)(nil)
 )
 
 // rig is a name node on a disk in memory, with datanodes that exist only as their

@@ -1,9 +1,12 @@
 package namenode
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path"
+	"regexp"
 	"strings"
 	"time"
 
@@ -12,7 +15,8 @@ import (
 )
 
 // MetaSave writes what the block manager has to do, and which datanodes there are, to the
-// file of that name in the log directory. HDFS takes any path; here it is a plain name.
+// file of that name in the log directory. HDFS takes any path; here it is a plain name, and
+// only an earlier report is replaced.
 func (n *NameNode) MetaSave(c *dfs.Caller, name string) error {
 	r, err := n.administer(c, "metaSave")
 	if err != nil {
@@ -24,15 +28,41 @@ func (n *NameNode) MetaSave(c *dfs.Caller, name string) error {
 	}
 	var b strings.Builder
 	n.writeMeta(&b, r.now)
-	err = n.cfg.FS.Publish(path.Join(n.cfg.LogDir, name), func(w io.Writer) error {
-		_, err := io.WriteString(w, b.String())
+	err = n.publishReport(path.Join(n.cfg.LogDir, name), b.String())
+	r.audit(err, "metaSave", "", "", nil)
+	return err
+}
+
+// firstLine is how every report begins. A file that begins otherwise is somebody else's.
+var firstLine = regexp.MustCompile(`^\d+ files and directories, \d+ blocks = \d+ total\n`)
+
+func (n *NameNode) publishReport(name, text string) error {
+	if err := n.cfg.FS.MkdirAll(n.cfg.LogDir); err != nil {
+		return fmt.Errorf("namenode: metaSave: %w", err)
+	}
+	old, err := n.cfg.FS.Open(name)
+	switch {
+	case err == nil:
+		var head [128]byte
+		k, rerr := old.ReadAt(head[:], 0)
+		_ = old.Close() // it was only read
+		if rerr != nil && rerr != io.EOF {
+			return fmt.Errorf("namenode: metaSave: %w", rerr)
+		}
+		if !firstLine.Match(head[:k]) {
+			return dfs.Errorf(dfs.IllegalArgument, "metaSave: %s is there already and is no report of metaSave; it stays as it is", name)
+		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("namenode: metaSave: %w", err)
+	}
+	err = n.cfg.FS.Publish(name, func(w io.Writer) error {
+		_, err := io.WriteString(w, text)
 		return err
 	})
 	if err != nil {
-		err = fmt.Errorf("namenode: metaSave: %w", err)
+		return fmt.Errorf("namenode: metaSave: %w", err)
 	}
-	r.audit(err, "metaSave", "", "", nil)
-	return err
+	return nil
 }
 
 // maxMetaBlocks is how many blocks of one kind a report names.

@@ -136,6 +136,7 @@ func serve(ctx context.Context, o *options, e env) int {
 		return exitUsage
 	}
 	cfg.Log, cfg.Pprof = log, o.pprof
+	cfg.Listen.Names = nodeconf.HTTPHosts(conf)
 	cfg.Superuser = hadoopconf.User(e.lookupEnv)
 	for _, key := range nodeconf.Unread(conf, "dfs.datanode.") {
 		log.Warn("this setting changes nothing here", "key", key)

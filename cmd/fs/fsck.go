@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"redoubt/dfs"
+	"redoubt/web"
 )
 
 // fsckFlags are the options of fs fsck and the parameters of /fsck that they stand for.
@@ -218,6 +219,7 @@ func getLines(ctx context.Context, target string, fn func(line string) error) er
 	if err != nil {
 		return err
 	}
+	req.Header.Set(web.ChangeHeader, "fs") // a web page could not send it
 	tr := &http.Transport{ResponseHeaderTimeout: fsckConnect, DisableKeepAlives: true,
 		DialContext: (&net.Dialer{Timeout: fsckConnect}).DialContext}
 	defer tr.CloseIdleConnections()
@@ -231,7 +233,8 @@ func getLines(ctx context.Context, target string, fn func(line string) error) er
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("http://%s%s answers %s", req.URL.Host, req.URL.Path, resp.Status)
+		why, _ := io.ReadAll(io.LimitReader(resp.Body, 1024)) // the status alone says enough
+		return fmt.Errorf("http://%s%s answers %s: %s", req.URL.Host, req.URL.Path, resp.Status, strings.TrimSpace(string(why)))
 	}
 	in := bufio.NewReader(resp.Body)
 	for {

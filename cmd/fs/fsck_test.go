@@ -111,7 +111,7 @@ func TestFsckUnreachable(t *testing.T) {
 	addr := strings.TrimPrefix(other.URL, "http://")
 	code, _, e = fsck(t, c.URI(), addr, "/")
 	require.Equal(t, exitUsage, code)
-	require.Contains(t, e, "fsck: http://"+addr+"/fsck answers 404 Not Found\n")
+	require.Contains(t, e, "fsck: http://"+addr+"/fsck answers 404 Not Found: 404 page not found\n")
 
 	torn := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "1000")

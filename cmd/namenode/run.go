@@ -118,7 +118,7 @@ func (a *app) serverConfig(conf *hadoopconf.Conf) (cfg nameserver.Config, err er
 		return cfg, err
 	}
 	cfg.Service = nodeconf.ServiceAddress(conf)
-	cfg.HTTP = nodeconf.HTTPAddress(conf)
+	cfg.HTTP, cfg.Hosts = nodeconf.HTTPAddress(conf), nodeconf.HTTPHosts(conf)
 	cfg.Access, err = nodeconf.Access(conf)
 	return cfg, err
 }

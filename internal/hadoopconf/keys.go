@@ -16,7 +16,7 @@ func join(groups ...[]Key) (all []Key) {
 var generalKeys = []Key{
 	{Name: "fs.defaultFS", Default: "file:///", Old: []string{"fs.default.name"}, Doc: "the file system of paths without a scheme; its authority is the name node's RPC address"},
 	{Name: "hadoop.tmp.dir", Default: "/tmp/hadoop-${user.name}", Doc: "where default directories are"},
-	{Name: "hadoop.log.dir", Default: "${env.HADOOP_LOG_DIR-}", Doc: "where metaSave writes its reports (default: the first name directory)"},
+	{Name: "hadoop.log.dir", Default: "${env.HADOOP_LOG_DIR-}", Doc: "where metaSave writes its reports (default: metasave in the first name directory)"},
 	{Name: "hadoop.user.group.static.mapping.overrides", Default: "dr.who=;", Doc: "groups of users, before the system's: user=group1,group2;user2=;..."},
 	{Name: "hadoop.security.authentication", Default: "simple", OneOf: []string{"simple"}, Doc: "how users prove who they are"},
 	{Name: "hadoop.security.authorization", Kind: Bool, Default: "false", Doc: "ask the ACLs of hadoop-policy.xml before a connection is served"},
@@ -28,6 +28,7 @@ var generalKeys = []Key{
 	{Name: "net.topology.script.file.name", Old: []string{"topology.script.file.name"}, Doc: "program that prints the racks of the hosts in its arguments"},
 	{Name: "net.topology.script.number.args", Kind: Int, Default: "100", Min: 1, Max: 100000, Old: []string{"topology.script.number.args"}, Doc: "most hosts per run of the topology script"},
 	{Name: "ipc.maximum.data.length", Kind: Size, Default: "128m", Min: 1024, Max: 1<<31 - 1, Doc: "largest RPC frame accepted"},
+	{Name: "redoubt.http.hosts", Kind: List, Doc: "further names that requests to the HTTP port may call this server by; *: any"},
 	{Name: "ipc.client.connect.timeout", Kind: Duration, Unit: time.Millisecond, Default: "20000", Doc: "how long to wait for a connection (ms)"},
 	{Name: "ipc.client.connect.max.retries", Kind: Int, Default: "10", Min: 0, Max: 1 << 30, Doc: "connection attempts after the first"},
 	{Name: "ipc.client.connect.retry.interval", Kind: Duration, Unit: time.Millisecond, Default: "1000", Doc: "pause between them (ms)"},

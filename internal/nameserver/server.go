@@ -33,6 +33,9 @@ type Config struct {
 	Pprof    bool   // serve /debug/pprof/ on the HTTP port
 	// Access decides about connections; nil: everybody may connect, nobody for others.
 	Access *authorize.Guard
+	// Hosts are names of this server, besides those of the addresses above, that HTTP
+	// requests may call it by.
+	Hosts []string
 	// Listen takes the ports; nil: TCP.
 	Listen func(ctx context.Context, addr string) (net.Listener, error)
 	// Registry takes the metrics; nil: one of its own.
@@ -142,7 +145,7 @@ func (s *Server) serve(cfg Config, ports []net.Listener, web net.Listener) error
 	s.rpc = &hadooprpc.Server{Log: s.log, Observe: s.metrics.observe, Authorize: func(p *hadooprpc.Peer, protocol string) error {
 		return cfg.Access.Authorize(p, protocol, s.nn.Groups)
 	}}
-	services := clientrpc.Services{Reader: s.nn, Writer: s.nn, Files: s.nn, Cluster: s.nn, Attrs: s.nn}
+	services := clientrpc.Services{Reader: s.nn, Writer: s.nn, Files: s.nn, Cluster: s.nn, Attrs: s.nn, Admin: s.nn}
 	if err := clientrpc.Register(s.rpc, services, clientrpc.Options{SoftwareVersion: namenode.SoftwareVersion, Access: cfg.Access}); err != nil {
 		return err
 	}

@@ -9,14 +9,16 @@ import (
 	"redoubt/web/fsck"
 )
 
-// handler serves /healthz, /metrics, /jmx, /fsck and, if asked for, /debug/pprof/.
+// handler serves /healthz, /metrics, /jmx, /fsck and, if asked for, /debug/pprof/, to those
+// who call this server by its name.
 func (s *Server) handler(cfg Config) http.Handler {
 	mux := web.Handler(web.Config{
 		Title: "Redoubt name node " + s.nn.Info().ClusterID, Health: s.health,
 		Metrics: cfg.Registry, Beans: s.beans, Pprof: cfg.Pprof,
 	})
 	mux.Handle("GET /fsck", fsck.Handler(fsck.Config{Source: s.nn, Log: s.log}))
-	return mux
+	hosts := append(web.HostsOf(cfg.HTTP, cfg.RPC), cfg.Hosts...)
+	return web.Guard{Hosts: hosts, Changes: fsck.Changes, Log: s.log}.Wrap(mux)
 }
 
 // health is good while the name node serves, with a note while safe mode is on or a name

@@ -18,7 +18,7 @@ import (
 
 // dataNodeKeys are the keys of the configuration that a datanode reads.
 var dataNodeKeys = []string{
-	"fs.defaultFS", "hadoop.tmp.dir", "hadoop.security.authorization", "hadoop.user.group.static.mapping.overrides", "dfs.nameservices", "dfs.namenode.rpc-address", "dfs.namenode.servicerpc-address",
+	"fs.defaultFS", "hadoop.tmp.dir", "redoubt.http.hosts", "hadoop.security.authorization", "hadoop.user.group.static.mapping.overrides", "dfs.nameservices", "dfs.namenode.rpc-address", "dfs.namenode.servicerpc-address",
 	"dfs.heartbeat.interval", "dfs.blockreport.intervalMsec", "dfs.blockreport.split.threshold",
 	"dfs.datanode.address", "dfs.datanode.ipc.address", "dfs.datanode.http.address", "dfs.datanode.hostname",
 	"dfs.datanode.data.dir", "dfs.datanode.data.dir.perm", "dfs.datanode.failed.volumes.tolerated", "dfs.datanode.du.reserved",

@@ -113,8 +113,8 @@ func TestKeysAreThoseThatAreRead(t *testing.T) {
 		files []string
 		more  []string // read by hadoopconf itself
 	}{
-		{nodeconf.NameNodeKeys(), []string{"namenode.go", "topology.go", "access.go", "../authorize/guard.go"}, []string{"hadoop.tmp.dir", "dfs.nameservices"}},
-		{nodeconf.DataNodeKeys(), []string{"datanode.go", "access.go", "../authorize/guard.go"}, []string{"hadoop.tmp.dir", "dfs.nameservices", "fs.defaultFS",
+		{nodeconf.NameNodeKeys(), []string{"namenode.go", "topology.go", "access.go", "hosts.go", "../authorize/guard.go"}, []string{"hadoop.tmp.dir", "dfs.nameservices"}},
+		{nodeconf.DataNodeKeys(), []string{"datanode.go", "access.go", "hosts.go", "../authorize/guard.go"}, []string{"hadoop.tmp.dir", "dfs.nameservices", "fs.defaultFS",
 			"dfs.namenode.rpc-address", "dfs.namenode.servicerpc-address", "dfs.datanode.address", "dfs.datanode.http.address", "dfs.datanode.ipc.address"}},
 	} {
 		read := map[string]bool{}
@@ -159,6 +159,19 @@ func TestPermissions(t *testing.T) {
 		_, err = nodeconf.DataNode(load(t, "dfs.datanode.data.dir.perm="+bad), nil)
 		require.ErrorContains(t, err, "dfs.datanode.data.dir.perm", bad)
 	}
+}
+
+// TestHTTPHosts: by which names a server answers.
+func TestHTTPHosts(t *testing.T) {
+	hosts := nodeconf.HTTPHosts(load(t, "fs.defaultFS=hdfs://nn.example:8020/x", "dfs.namenode.http-address=web.example:9870",
+		"dfs.datanode.hostname=dn.example", "dfs.namenode.http-bind-host=0.0.0.0", "redoubt.http.hosts=alias, *"))
+	for _, want := range []string{"nn.example", "web.example", "dn.example", "alias", "*"} {
+		require.Contains(t, hosts, want)
+	}
+	name, err := os.Hostname()
+	require.NoError(t, err)
+	require.Contains(t, nodeconf.HTTPHosts(load(t)), name)
+	require.NotContains(t, nodeconf.HTTPHosts(load(t)), "*")
 }
 
 // TestOver holds that a cluster keeps what it was made with, but for keys that are set.

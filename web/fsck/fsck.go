@@ -84,6 +84,13 @@ type options struct {
 	open, policies, maintenance, lost, move, remove   bool
 }
 
+// Changes says whether a request asks for more than to look, although it is a GET as HDFS's
+// own are.
+func Changes(r *http.Request) bool {
+	q := r.URL.Query()
+	return r.URL.Path == "/fsck" && (q.Has("delete") || q.Has("move"))
+}
+
 func newCheck(cfg *Config, r *http.Request) *check {
 	q := r.URL.Query()
 	c := &check{cfg: cfg, path: q.Get("path"), blocks: q.Get("blockId"), after: q.Get("startblockafter"), begun: cfg.Now()}

@@ -127,10 +127,7 @@ func (s *server) refreshProxies(*hadooprpc.Call, *hdfspb.Empty) (hadooprpc.Marsh
 }
 
 func (s *server) refreshGroups(c *hadooprpc.Call, _ *hdfspb.Empty) (hadooprpc.Marshaler, error) {
-	if g, ok := s.Cluster.(GroupRefresher); ok {
-		return empty, g.RefreshGroups(&c.Caller)
-	}
-	return empty, nil
+	return empty, s.Admin.RefreshGroups(&c.Caller)
 }
 
 func (s *server) genericRefresh(_ *hadooprpc.Call, r *hdfspb.GenericRefreshRequest) (hadooprpc.Marshaler, error) {

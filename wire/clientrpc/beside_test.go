@@ -38,7 +38,7 @@ func TestListingsOfOneConnectionRunTogether(t *testing.T) {
 	q := newQuick()
 	m := &meeting{quick: q, twoMet: make(chan struct{})}
 	srv := &hadooprpc.Server{}
-	require.NoError(t, Register(srv, Services{m, q, q, q, q}, Options{}))
+	require.NoError(t, Register(srv, Services{m, q, q, q, q, q}, Options{}))
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	go func() { _ = srv.Serve(l) }()

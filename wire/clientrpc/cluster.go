@@ -235,10 +235,7 @@ func (s *server) metaSave(c *hadooprpc.Call, r *hdfspb.PathRequest) (hadooprpc.M
 	if err := s.superuser(c, "metaSave"); err != nil {
 		return nil, err
 	}
-	if m, ok := s.Cluster.(MetaSaver); ok {
-		return empty, m.MetaSave(&c.Caller, r.GetSrc())
-	}
-	return nil, unsupported("metaSave is not supported")
+	return empty, s.Admin.MetaSave(&c.Caller, r.GetSrc())
 }
 
 // listOpenFiles lists all open files; asked only for those that block a decommission, it
@@ -271,21 +268,14 @@ func (s *server) setBalancerBandwidth(c *hadooprpc.Call, r *hdfspb.SetBalancerBa
 	if err := s.superuser(c, "setBalancerBandwidth"); err != nil {
 		return nil, err
 	}
-	if b, ok := s.Cluster.(BandwidthSetter); ok {
-		return empty, b.SetBalancerBandwidth(&c.Caller, r.GetBandwidth())
-	}
-	return nil, unsupported("setBalancerBandwidth is not supported")
+	return empty, s.Admin.SetBalancerBandwidth(&c.Caller, r.GetBandwidth())
 }
 
 func (s *server) currentTxID(c *hadooprpc.Call, _ *hdfspb.Empty) (hadooprpc.Marshaler, error) {
 	if err := s.superuser(c, "getCurrentEditLogTxid"); err != nil {
 		return nil, err
 	}
-	t, ok := s.Cluster.(TxReporter)
-	if !ok {
-		return nil, unsupported("the last transaction id is not told")
-	}
-	return &hdfspb.Uint64Response{Value: u64(t.LastTxID())}, nil
+	return &hdfspb.Uint64Response{Value: u64(s.Admin.LastTxID())}, nil
 }
 
 // msync has nothing to wait for: every read sees every acknowledged change.

@@ -267,7 +267,7 @@ func BenchmarkPipelined(b *testing.B) {
 		b.Run(m.method, func(b *testing.B) {
 			q := newQuick()
 			srv := &hadooprpc.Server{}
-			require.NoError(b, Register(srv, Services{q, q, q, q, q}, Options{}))
+			require.NoError(b, Register(srv, Services{q, q, q, q, q, q}, Options{}))
 			l, err := net.Listen("tcp", "127.0.0.1:0")
 			require.NoError(b, err)
 			go func() { _ = srv.Serve(l) }()

@@ -179,10 +179,7 @@ func notFound(format string, args ...any) error {
 	return dfs.Errorf(dfs.NotFound, format, args...)
 }
 
-// superuser refuses callers without the privilege, where the cluster can tell.
+// superuser refuses callers without the privilege.
 func (s *server) superuser(c *hadooprpc.Call, op string) error {
-	if k, ok := s.Cluster.(SuperuserChecker); ok {
-		return k.CheckSuperuser(&c.Caller, op)
-	}
-	return nil
+	return s.Admin.CheckSuperuser(&c.Caller, op)
 }

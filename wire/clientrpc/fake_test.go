@@ -18,7 +18,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const testPool = "BP-1-127.0.0.1-1"
 
-// fake is all five services. It notes each call as text and answers with fixed values;
+// fake is all six services. It notes each call as text and answers with fixed values;
 // err, if set, is what the next calls fail with. Paths below /nix are not there.
 type fake struct {
 	mu    sync.Mutex
@@ -313,11 +313,28 @@ func (f *fake) CheckSuperuser(c *dfs.Caller, op string) error {
 
 func (f *fake) LastTxID() dfs.TxID { return 4711 }
 
+func (f *fake) RefreshGroups(c *dfs.Caller) error { return f.note(c, "RefreshGroups") }
+
+func (f *fake) MetaSave(c *dfs.Caller, name string) error { return f.note(c, "MetaSave %s", name) }
+
+func (f *fake) SetBalancerBandwidth(c *dfs.Caller, n int64) error {
+	return f.note(c, "SetBalancerBandwidth %d", n)
+}
+
+// TestNoServiceIsOptional: without somebody to ask who is a superuser, everybody once was one.
+func TestNoServiceIsOptional(t *testing.T) {
+	f := &fake{}
+	require.NoError(t, Register(&hadooprpc.Server{}, Services{f, f, f, f, f, f}, Options{}))
+	for _, svc := range []Services{{nil, f, f, f, f, f}, {f, nil, f, f, f, f}, {f, f, nil, f, f, f}, {f, f, f, nil, f, f}, {f, f, f, f, nil, f}, {f, f, f, f, f, nil}} {
+		require.ErrorContains(t, Register(&hadooprpc.Server{}, svc, Options{}), "a service is missing")
+	}
+}
+
 // serve runs a server of a fake and gives its address.
 func serve(t testing.TB, f *fake) string {
 	t.Helper()
 	srv := &hadooprpc.Server{}
-	require.NoError(t, Register(srv, Services{f, f, f, f, f}, Options{}))
+	require.NoError(t, Register(srv, Services{f, f, f, f, f, f}, Options{}))
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	done := make(chan error, 1)

@@ -168,10 +168,10 @@ var clusterRows = []row{
 	{"rollingUpgrade", `action:1`, "", ``},
 	{"rollingUpgrade", `action:2`, "", uns + "Rolling upgrade is not supported"},
 	{"listCorruptFileBlocks", `path:"/" cookie:"3"`, `CorruptFiles / "3"`, `corrupt:{files:"/c" cookie:"7"}`},
-	{"metaSave", `src:"x"`, "", uns + "metaSave is not supported"},
+	{"metaSave", `src:"x"`, `MetaSave x`, ``},
 	{"listOpenFiles", `id:0 types:1 path:"/"`, "OpenFiles 0 /", `entries:{id:16390 path:"/o" clientName:"h" clientMachine:"m"} hasMore:true types:1`},
 	{"listOpenFiles", `id:0 types:2 path:"/"`, "", `hasMore:false types:2`},
-	{"setBalancerBandwidth", `bandwidth:5`, "", uns + "setBalancerBandwidth is not supported"},
+	{"setBalancerBandwidth", `bandwidth:5`, `SetBalancerBandwidth 5`, ``},
 	{"getCurrentEditLogTxid", ``, "", `value:4711`},
 	{"msync", ``, "", ``},
 	{"getHAServiceState", ``, "", `state:1`},
@@ -321,7 +321,7 @@ func TestSmallProtocols(t *testing.T) {
 		{pb.HAServiceProtocol, &pb.Empty{}, &pb.Empty{}, row{"transitionToObserver", ``, "", noHA}},
 		{pb.GetUserMappingsProtocol, &pb.GetGroupsForUserRequest{}, &pb.GetGroupsForUserResponse{}, row{"getGroupsForUser", `user:"bob"`, "Groups bob", `groups:"staff" groups:"wheel"`}},
 		{pb.GetUserMappingsProtocol, &pb.GetGroupsForUserRequest{}, &pb.GetGroupsForUserResponse{}, row{"getGroupsForUser", `user:"nobody"`, "Groups nobody", ``}},
-		{pb.RefreshUserMappingsProtocol, &pb.Empty{}, &pb.Empty{}, row{"refreshUserToGroupsMappings", ``, "", ``}},
+		{pb.RefreshUserMappingsProtocol, &pb.Empty{}, &pb.Empty{}, row{"refreshUserToGroupsMappings", ``, "RefreshGroups", ``}},
 		{pb.RefreshUserMappingsProtocol, &pb.Empty{}, &pb.Empty{}, row{"refreshSuperUserGroupsConfiguration", ``, "", ``}},
 		{pb.RefreshAuthorizationPolicyProtocol, &pb.Empty{}, &pb.Empty{}, row{"refreshServiceAcl", ``, "", "org.apache.hadoop.security.authorize.AuthorizationException: Service Level Authorization not enabled!"}},
 		{pb.RefreshCallQueueProtocol, &pb.Empty{}, &pb.Empty{}, row{"refreshCallQueue", ``, "", ``}},
@@ -438,7 +438,7 @@ func TestBatchedListingPages(t *testing.T) {
 func TestSatisfyStoragePolicyIsOptional(t *testing.T) {
 	f := &fake{}
 	srv := &hadooprpc.Server{}
-	require.NoError(t, Register(srv, Services{f, struct{ Writer }{f}, f, f, f}, Options{}))
+	require.NoError(t, Register(srv, Services{f, struct{ Writer }{f}, f, f, f, f}, Options{}))
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	go func() { _ = srv.Serve(l) }()

@@ -9,43 +9,36 @@ import (
 	"redoubt/wire/hadooprpc"
 )
 
-// Services is what answers the calls. All five are required; one value may be several
-// of them. A Cluster that also is a SuperuserChecker, TxReporter, GroupRefresher,
-// MetaSaver or BandwidthSetter is asked for these things too, and so is a Writer that also is
-// a PolicySatisfier.
+// Services is what answers the calls. All six are required; one value may be several of
+// them. A Writer that also is a PolicySatisfier is asked for that too.
 type Services struct {
 	Reader  Reader
 	Writer  Writer
 	Files   FileWriter
 	Cluster Cluster
 	Attrs   Attributes
+	Admin   Admin
 }
 
 // SuperuserChecker refuses a caller that is no superuser with dfs.Permission. It guards
 // the administrative calls that this package answers itself; op is HDFS's name for the
-// operation, which stands in the error's text.
+// operation, which stands in the error's text. A guard is never optional: whoever lacked it
+// would let everybody pass.
 type SuperuserChecker interface {
 	CheckSuperuser(c *dfs.Caller, op string) error
 }
 
-// TxReporter tells the last transaction that is applied.
-type TxReporter interface {
+// Admin takes what administrators alone may ask, and says who they are.
+type Admin interface {
+	SuperuserChecker
+	// LastTxID tells the last transaction that is applied.
 	LastTxID() dfs.TxID
-}
-
-// GroupRefresher forgets what it knows about users' groups.
-type GroupRefresher interface {
+	// RefreshGroups forgets what is known about users' groups.
 	RefreshGroups(c *dfs.Caller) error
-}
-
-// MetaSaver writes a report about blocks and datanodes to a file of this name in the
-// name node's log directory.
-type MetaSaver interface {
+	// MetaSave writes a report about blocks and datanodes to a file of this name in a
+	// directory of its own.
 	MetaSave(c *dfs.Caller, name string) error
-}
-
-// BandwidthSetter tells all datanodes how much they may use for balancing.
-type BandwidthSetter interface {
+	// SetBalancerBandwidth tells all datanodes how much they may use for balancing.
 	SetBalancerBandwidth(c *dfs.Caller, bytesPerSecond int64) error
 }
 
@@ -88,7 +81,7 @@ type Options struct {
 // node: NamenodeProtocol, HAServiceProtocol, GetUserMappingsProtocol and the refresh
 // family.
 func Register(srv *hadooprpc.Server, svc Services, opt Options) error {
-	if svc.Reader == nil || svc.Writer == nil || svc.Files == nil || svc.Cluster == nil || svc.Attrs == nil {
+	if svc.Reader == nil || svc.Writer == nil || svc.Files == nil || svc.Cluster == nil || svc.Attrs == nil || svc.Admin == nil {
 		return errors.New("clientrpc: a service is missing")
 	}
 	if opt.SoftwareVersion == "" {

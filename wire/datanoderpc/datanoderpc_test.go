@@ -59,6 +59,13 @@ func (f *fake) CommitSync(_ context.Context, r *control.CommitSyncRequest) error
 	return f.err
 }
 
+func (f *fake) CheckSuperuser(c *dfs.Caller, op string) error {
+	if c.User != "hdfs" {
+		return dfs.Errorf(dfs.Permission, "Access denied for user %s. Superuser privilege is required for operation %s", c.User, op)
+	}
+	return nil
+}
+
 func (f *fake) FoldDone(context.Context, *control.FoldDoneRequest) error { return nil }
 
 func (f *fake) Sources(_ context.Context, r *control.SourcesRequest) (*control.SourcesReply, error) {

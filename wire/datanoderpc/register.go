@@ -27,9 +27,14 @@ type Options struct {
 	SoftwareVersion string
 }
 
-// Register makes srv answer DatanodeProtocol with nn. If nn also is a
-// clientrpc.SuperuserChecker, versionRequest is for superusers only, as in HDFS.
-func Register(srv *hadooprpc.Server, nn control.NameNode, opt Options) {
+// NameNode answers the calls. versionRequest is for superusers only, as in HDFS.
+type NameNode interface {
+	control.NameNode
+	clientrpc.SuperuserChecker
+}
+
+// Register makes srv answer DatanodeProtocol with nn.
+func Register(srv *hadooprpc.Server, nn NameNode, opt Options) {
 	if opt.SoftwareVersion == "" {
 		opt.SoftwareVersion = "redoubt"
 	}
@@ -56,7 +61,7 @@ func Register(srv *hadooprpc.Server, nn control.NameNode, opt Options) {
 
 // server is what the methods work with.
 type server struct {
-	nn  control.NameNode
+	nn  NameNode
 	opt Options
 
 	mu    sync.Mutex
@@ -100,10 +105,8 @@ var empty hadooprpc.Marshaler = new(hdfspb.Empty)
 
 // version tells which cluster this is.
 func (s *server) version(c *hadooprpc.Call, _ *hdfspb.Empty) (hadooprpc.Marshaler, error) {
-	if k, ok := s.nn.(clientrpc.SuperuserChecker); ok {
-		if err := k.CheckSuperuser(&c.Caller, "versionRequest"); err != nil {
-			return nil, err
-		}
+	if err := s.nn.CheckSuperuser(&c.Caller, "versionRequest"); err != nil {
+		return nil, err
 	}
 	reply, err := s.nn.Handshake(c.Context(), &control.HandshakeRequest{})
 	if err != nil {
