@@ -173,7 +173,8 @@ func (c Config) withDefaults() Config {
 
 // deadAfter is how long a datanode may be silent.
 func (c *Config) deadAfter() time.Duration {
-	return 2*c.Liveness.Recheck + 10*c.Liveness.Heartbeat
+	const longest = 10 * 365 * 24 * time.Hour // ten of them don't wrap
+	return 2*min(c.Liveness.Recheck, 5*longest) + 10*min(c.Liveness.Heartbeat, longest)
 }
 
 // New makes an empty Manager in start-up mode: see SetStartup.

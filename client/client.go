@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"redoubt/dfs"
+	"redoubt/wire/datatransfer"
 )
 
 // Config says how to reach a cluster. Only NameNodes and User are required; each zero
@@ -71,6 +72,9 @@ type WriteConfig struct {
 	Heartbeat time.Duration
 	// Replace says when a lost datanode is replaced.
 	Replace ReplacePolicy
+	// Checksum and BytesPerChecksum say how new blocks are covered; 0 asks the server.
+	Checksum         dfs.ChecksumType
+	BytesPerChecksum uint32
 	// BestEffort goes on with what is left when no replacement can be had.
 	BestEffort bool
 	// Retries bounds new pipelines for a block, and repairs of one without progress;
@@ -112,6 +116,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Write.PacketSize < 0 || c.Write.PacketSize > dfs.MaxPacket {
 		errs = append(errs, fmt.Errorf("client: packet size %d", c.Write.PacketSize))
+	}
+	if c.Write.Checksum > dfs.ChecksumCRC32C || c.Write.BytesPerChecksum > datatransfer.MaxBytesPerChecksum {
+		errs = append(errs, fmt.Errorf("client: checksum of type %d over %d bytes", c.Write.Checksum, c.Write.BytesPerChecksum))
 	}
 	if c.Read.Hedge < 0 || c.Read.Timeout < 0 || c.Write.Timeout < 0 || c.Write.Heartbeat < 0 {
 		errs = append(errs, errors.New("client: a time is negative"))

@@ -3,6 +3,7 @@ package client
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"sync"
@@ -57,6 +58,9 @@ type Writer struct {
 	cant    error        // why the file can hold no bytes of this client
 }
 
+// ErrUnevenBlock is why a file is not made whose blocks would end inside of a checksum's bytes.
+var ErrUnevenBlock = errors.New("client: the block size is no multiple of the bytes per checksum")
+
 // Create makes a new file and opens it for writing; ctx ends the writer, too.
 func (c *Client) Create(ctx context.Context, path string, opt CreateOptions) (*Writer, error) {
 	d, err := c.ServerDefaults(ctx)
@@ -72,8 +76,8 @@ func (c *Client) Create(ctx context.Context, path string, opt CreateOptions) (*W
 	if opt.BlockSize == 0 {
 		opt.BlockSize = d.BlockSize
 	}
-	if n := int64(d.BytesPerChecksum); n > 0 && opt.BlockSize%n != 0 {
-		return nil, &dfs.Error{Op: "create", Path: path, Kind: dfs.IllegalArgument,
+	if n := int64(c.newChecksum(d).BytesPer); opt.BlockSize%n != 0 {
+		return nil, &dfs.Error{Op: "create", Path: path, Kind: dfs.IllegalArgument, Err: ErrUnevenBlock,
 			Msg: fmt.Sprintf("Invalid values: dfs.bytes-per-checksum (=%d) must divide block size (=%d).", n, opt.BlockSize)}
 	}
 	flags := dfs.CreateFlagCreate
@@ -97,12 +101,20 @@ func (c *Client) Create(ctx context.Context, path string, opt CreateOptions) (*W
 	return c.newWriter(ctx, path, statusOf(resp.Fs), d, opt)
 }
 
+// newChecksum is how new blocks are covered: as configured, else as the server has it.
+func (c *Client) newChecksum(d dfs.ServerDefaults) datatransfer.Checksum {
+	sum := datatransfer.Checksum{
+		Type: cmp.Or(c.cfg.Write.Checksum, d.ChecksumType), BytesPer: cmp.Or(c.cfg.Write.BytesPerChecksum, d.BytesPerChecksum),
+	}
+	if sum.Validate() != nil || sum.Type == dfs.ChecksumNull {
+		return datatransfer.DefaultChecksum
+	}
+	return sum
+}
+
 func (c *Client) newWriter(ctx context.Context, path string, st *dfs.FileStatus, d dfs.ServerDefaults, opt CreateOptions) (*Writer, error) {
 	w := &Writer{c: c, path: path, file: st.ID, blockSz: st.BlockSize, repl: int(st.Replication), favored: opt.Favored, cant: unreadableStatus("written", path, st)}
-	w.sum = datatransfer.Checksum{Type: d.ChecksumType, BytesPer: d.BytesPerChecksum}
-	if w.sum.Validate() != nil || w.sum.Type == dfs.ChecksumNull {
-		w.sum = datatransfer.DefaultChecksum
-	}
+	w.sum = c.newChecksum(d)
 	size := c.cfg.Write.PacketSize
 	if size == 0 {
 		size = int(d.WritePacketSize)

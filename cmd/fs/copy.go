@@ -308,6 +308,9 @@ var cpCmd = &shellCmd{
 		if args, err = f.parse(args); err != nil {
 			return nil, err
 		}
+		if err := f.threads(); err != nil {
+			return nil, err
+		}
 		c.preserve, c.direct, c.overwrite = attrs, f.given["d"], f.given["f"]
 		inv.recursive = true
 		c.attach()
@@ -327,6 +330,9 @@ func setupPut(inv *invocation, args []string) ([]string, error) {
 	f := flags{min: 1, max: -1, names: []string{"f", "p", "l", "d"}, valued: []string{"t", "q"}}
 	args, err := f.parse(args)
 	if err != nil {
+		return nil, err
+	}
+	if err := f.threads(); err != nil {
 		return nil, err
 	}
 	c := &copier{invocation: inv, checksums: true, overwrite: f.given["f"], lazyPersist: f.given["l"], direct: f.given["d"]}
@@ -364,6 +370,9 @@ func setupGet(inv *invocation, args []string) ([]string, error) {
 	f := flags{min: 1, max: -1, names: []string{"crc", "ignoreCrc", "p", "f"}, valued: []string{"t", "q"}}
 	args, err := f.parse(args)
 	if err != nil {
+		return nil, err
+	}
+	if err := f.threads(); err != nil {
 		return nil, err
 	}
 	c := &copier{invocation: inv, overwrite: f.given["f"], checksums: f.given["crc"], noVerify: f.given["ignoreCrc"]}

@@ -12,6 +12,7 @@ import (
 
 	"redoubt/client"
 	"redoubt/dfs"
+	"redoubt/internal/hadoopconf"
 )
 
 // admin is one use of dfsadmin.
@@ -268,7 +269,7 @@ func (a *admin) metaSave(args []string) error {
 }
 
 func (a *admin) setBandwidth(args []string) error {
-	n, err := quotaValue(args[0])
+	n, err := sizeArgument(args[0])
 	if err != nil {
 		return err
 	}
@@ -284,15 +285,11 @@ func (a *admin) setBandwidth(args []string) error {
 	return nil
 }
 
-// size reads a quota: a number with a binary suffix.
-func quotaValue(s string) (int64, error) {
-	n, err := parseSize(s)
+// sizeArgument reads a quota or a bandwidth.
+func sizeArgument(s string) (int64, error) {
+	n, err := hadoopconf.ParseSize(s)
 	if err != nil {
-		last := s[max(len(s)-1, 0):]
-		if last != "" && (last[0] < '0' || last[0] > '9') && !strings.ContainsAny(last, "kKmMgGtTpPeE") {
-			return 0, usagef("Invalid size prefix '%s' in '%s'. Allowed prefixes are k, m, g, t, p, e(case insensitive)", last, s)
-		}
-		return 0, usagef("For input string: %q", s)
+		return 0, &errUsage{err.Error()}
 	}
 	return n, nil
 }
@@ -312,8 +309,21 @@ func (a *admin) eachDir(dirs []string, f func(path string) error) error {
 	return errors.Join(failed...)
 }
 
+// operands are arguments that have no options before them. A negative number would be one.
+func operands(args []string, least int) ([]string, error) {
+	if len(args) > 0 && args[0] == "--" {
+		args = args[1:] // Hadoop takes it away, so it protects nothing
+	}
+	f := flags{min: least, max: -1}
+	return f.parse(args)
+}
+
 func (a *admin) setQuota(args []string) error {
-	n, err := quotaValue(args[0])
+	args, err := operands(args, 2)
+	if err != nil {
+		return err
+	}
+	n, err := sizeArgument(args[0])
 	if err != nil {
 		return err
 	}
@@ -324,6 +334,10 @@ func (a *admin) setQuota(args []string) error {
 }
 
 func (a *admin) clearQuota(args []string) error {
+	args, err := operands(args, 1)
+	if err != nil {
+		return err
+	}
 	return a.eachDir(args, func(p string) error { return a.c.SetQuota(a.ctx, p, client.ClearQuota, client.KeepQuota) })
 }
 
@@ -343,6 +357,10 @@ func storageTypeOption(args []string) ([]string, dfs.StorageType, error) {
 }
 
 func (a *admin) setSpaceQuota(args []string) error {
+	args, err := operands(args, 2)
+	if err != nil {
+		return err
+	}
 	args, typ, err := storageTypeOption(args)
 	if err != nil {
 		return err
@@ -350,7 +368,7 @@ func (a *admin) setSpaceQuota(args []string) error {
 	if len(args) < 2 {
 		return usagef("Not enough arguments: expected 2 but got %d", len(args))
 	}
-	n, err := quotaValue(args[0])
+	n, err := sizeArgument(args[0])
 	if err != nil {
 		return err
 	}
@@ -359,6 +377,9 @@ func (a *admin) setSpaceQuota(args []string) error {
 
 func (a *admin) clearSpaceQuota(args []string) error {
 	args, typ, err := storageTypeOption(args)
+	if err == nil {
+		args, err = operands(args, 1)
+	}
 	if err != nil {
 		return err
 	}

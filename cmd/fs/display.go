@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"time"
+
+	"redoubt/internal/hadoopconf"
 )
 
 var catCmd = &shellCmd{
@@ -104,12 +107,14 @@ func setupTail(inv *invocation, args []string) ([]string, error) {
 		return nil, err
 	}
 	delay := 5 * time.Second
-	if s := f.values["s"]; s != "" {
-		var ms int64
-		if ms, err = parseSize(s); err != nil || ms <= 0 {
-			return nil, usagef("For input string: %q", s)
+	if s := f.values["s"]; s != "" && f.given["f"] {
+		ms, err := hadoopconf.ParseInt(s, 64)
+		if err != nil {
+			return nil, &errUsage{err.Error()}
 		}
-		delay = time.Duration(ms) * time.Millisecond
+		if ms > 0 {
+			delay = time.Duration(min(ms, int64(math.MaxInt64/time.Millisecond))) * time.Millisecond
+		}
 	}
 	inv.steps.expand = inv.onePath
 	inv.steps.path = func(it *item) error {

@@ -7,6 +7,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"redoubt/internal/hadoopconf"
 )
 
 var mkdirCmd = &shellCmd{
@@ -220,10 +222,10 @@ var setrepCmd = &shellCmd{
 		if err != nil {
 			return nil, err
 		}
-		n, err := javaShort(args[0])
+		n, err := hadoopconf.ParseInt(args[0], 16)
 		if err != nil {
 			inv.warn("Illegal replication, a positive integer expected")
-			return nil, err
+			return nil, &errUsage{err.Error()}
 		}
 		if n < 1 {
 			return nil, usagef("replication must be >= 1")
@@ -251,7 +253,7 @@ var setrepCmd = &shellCmd{
 			if err := inv.processItems(items); err != nil {
 				return err
 			}
-			return inv.waitForReplication(wait, n)
+			return inv.waitForReplication(wait, int(n))
 		}
 		return args[1:], nil
 	},

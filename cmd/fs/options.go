@@ -3,6 +3,8 @@ package main
 import (
 	"slices"
 	"strings"
+
+	"redoubt/internal/hadoopconf"
 )
 
 // flags parses a command's options: single words after one dash, anywhere before the
@@ -36,10 +38,9 @@ func (f *flags) parse(args []string) ([]string, error) {
 			args = args[1:]
 		case slices.Contains(f.valued, opt):
 			args = args[1:]
-			if len(args) > f.min {
-				if !strings.HasPrefix(args[0], "-") || args[0] == "-" {
-					f.values[opt] = args[0]
-				}
+			f.values[opt] = "" // there is none, as in Hadoop
+			if len(args) > f.min && (!strings.HasPrefix(args[0], "-") || args[0] == "-") {
+				f.values[opt] = args[0]
 				args = args[1:]
 			}
 		case f.lenient:
@@ -58,4 +59,17 @@ func (f *flags) parse(args []string) ([]string, error) {
 		return nil, usagef("Too many arguments: expected %d but got %d", f.max, len(args))
 	}
 	return args, nil
+}
+
+// threads checks the values of -t and -q, how many copies at a time and how many waiting.
+// Files are copied one after the other, whatever they are.
+func (f *flags) threads() error {
+	for _, opt := range []string{"t", "q"} {
+		if v, ok := f.values[opt]; ok {
+			if _, err := hadoopconf.ParseInt(v, 32); err != nil {
+				return &errUsage{err.Error()}
+			}
+		}
+	}
+	return nil
 }

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"redoubt/dfs"
+	"redoubt/internal/hadoopconf"
 )
 
 var statCmd = &shellCmd{
@@ -175,18 +175,6 @@ func openError(path string, err error) error {
 	return err
 }
 
-// javaShort parses a 16-bit number and fails with Java's words.
-func javaShort(s string) (int, error) {
-	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil {
-		return 0, usagef("For input string: %q", s)
-	}
-	if n > 32767 || n < -32768 {
-		return 0, usagef("Value out of range. Value:%q Radix:10", s)
-	}
-	return int(n), nil
-}
-
 // locator is a file system that knows where a file's blocks are.
 type locator interface {
 	replicas(ctx context.Context, path string) (counts []int, err error)
@@ -246,10 +234,10 @@ var truncateCmd = &shellCmd{
 		if err != nil {
 			return nil, err
 		}
-		length, err := strconv.ParseInt(args[0], 10, 64)
+		length, err := hadoopconf.ParseInt(args[0], 64)
 		if err != nil {
 			inv.warn("Illegal length, a non-negative integer expected")
-			return nil, usagef("For input string: %q", args[0])
+			return nil, &errUsage{err.Error()}
 		}
 		if length < 0 {
 			return nil, usagef("length must be >= 0")

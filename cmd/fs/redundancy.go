@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"redoubt/internal/hadoopconf"
 	"redoubt/redundancy"
 	"redoubt/redundancy/fleet"
 	"redoubt/redundancy/report"
@@ -103,7 +104,7 @@ func names[T ~string](list []T) string {
 func (o *redundancyOptions) config(s result.Setup) (*redundancy.Config, error) {
 	var err error
 	size := func(flag, text string) int64 {
-		n, bad := parseSize(text)
+		n, bad := hadoopconf.ParseSize(text)
 		if bad != nil || n <= 0 {
 			err = errors.Join(err, fmt.Errorf("--%s: %q is not a size like 64m", flag, text))
 		}

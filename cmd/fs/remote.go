@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -10,6 +11,7 @@ import (
 
 	"redoubt/client"
 	"redoubt/dfs"
+	"redoubt/wire/datatransfer"
 )
 
 // remoteFS is an HDFS as the shell sees it.
@@ -33,13 +35,18 @@ func connect(e *env, authority string) (fileSystem, error) {
 	if r.umask, err = parseUmask(e.config.get("fs.permissions.umask-mode", "022")); err != nil {
 		return nil, err
 	}
-	repl, err := e.config.positive("dfs.replication", math.MaxInt16)
+	repl, err := e.config.integer("dfs.replication", 0, 32)
 	if err != nil {
 		return nil, err
 	}
+	if err := e.config.between("dfs.replication", repl, 1, math.MaxInt16); err != nil {
+		return nil, err
+	}
 	r.repl = uint16(repl)
-	r.block, err = e.config.positive("dfs.blocksize", math.MaxInt64)
-	return r, err
+	if r.block, err = e.config.size("dfs.blocksize", 0); err != nil {
+		return nil, err
+	}
+	return r, e.config.between("dfs.blocksize", r.block, 1, math.MaxInt64)
 }
 
 // openClient makes a client from the configuration.
@@ -59,17 +66,18 @@ func openClient(e *env, authority string) (*client.Client, error) {
 	if !e.config.boolean("dfs.client.block.write.replace-datanode-on-failure.enable", true) {
 		cfg.Write.Replace = client.ReplaceNever
 	}
-	size, err := e.config.number("dfs.client-write-packet-size", 0)
+	if err := writeConfig(&e.config, &cfg.Write); err != nil {
+		return nil, err
+	}
+	pool, err := e.config.integer("dfs.client.hedged.read.threadpool.size", 0, 32)
 	if err != nil {
 		return nil, err
 	}
-	cfg.Write.PacketSize = int(size)
-	pool, err := e.config.number("dfs.client.hedged.read.threadpool.size", 0)
+	hedge, err := e.config.integer("dfs.client.hedged.read.threshold.millis", 500, 64)
 	if err != nil {
 		return nil, err
 	}
-	hedge, err := e.config.number("dfs.client.hedged.read.threshold.millis", 500)
-	if err != nil {
+	if err := e.config.between("dfs.client.hedged.read.threshold.millis", hedge, 0, math.MaxInt32); err != nil {
 		return nil, err
 	}
 	if pool > 0 {
@@ -78,12 +86,47 @@ func openClient(e *env, authority string) (*client.Client, error) {
 	return client.Open(cfg)
 }
 
+// writeConfig reads how the bytes of new blocks travel and are covered.
+func writeConfig(s *settings, w *client.WriteConfig) error {
+	size, err := s.integer("dfs.client-write-packet-size", 0, 32)
+	if err != nil {
+		return err
+	}
+	if size > dfs.MaxPacket {
+		return usagef("dfs.client-write-packet-size: %d is more than %d", size, dfs.MaxPacket)
+	}
+	w.PacketSize = int(max(size, 0)) // Hadoop, too, makes the least packet of what is too small
+	if _, set := s.lookup("dfs.client-write-packet-size"); set {
+		w.PacketSize = max(w.PacketSize, 1)
+	}
+	per, err := s.integer("dfs.bytes-per-checksum", 0, 32)
+	if err != nil {
+		return err
+	}
+	if err := s.between("dfs.bytes-per-checksum", per, 1, datatransfer.MaxBytesPerChecksum); err != nil {
+		return err
+	}
+	w.BytesPerChecksum = uint32(per)
+	switch typ := s.get("dfs.checksum.type", ""); strings.ToUpper(typ) {
+	case "":
+	case "CRC32":
+		w.Checksum = dfs.ChecksumCRC32
+	case "CRC32C":
+		w.Checksum = dfs.ChecksumCRC32C
+	case "NULL":
+		return usagef("dfs.checksum.type: NULL is not supported: every block is checksummed")
+	default:
+		return usagef("dfs.checksum.type: %q is none of CRC32 and CRC32C", typ)
+	}
+	return nil
+}
+
 // parseUmask reads an octal umask or a symbolic list of what stays allowed.
 func parseUmask(s string) (dfs.Mode, error) {
 	c := parseMode(s, umaskPart)
 	switch {
 	case c == nil:
-		return 0, fmt.Errorf("fs.permissions.umask-mode: %q is not a umask", s)
+		return 0, usagef("fs.permissions.umask-mode: %q is not a umask", s)
 	case c.octal:
 		return c.apply(0, false) & 0o777, nil
 	}
@@ -119,7 +162,14 @@ func (r *remoteFS) create(ctx context.Context, path string, opt createOptions) (
 	if opt.lazyPersist {
 		o.Replication = 1
 	}
-	return r.c.Create(ctx, path, o)
+	w, err := r.c.Create(ctx, path, o)
+	if errors.Is(err, client.ErrUnevenBlock) {
+		return nil, &errUsage{message(err)} // what was configured can't be
+	}
+	if err != nil {
+		return nil, err
+	}
+	return w, nil
 }
 
 func (r *remoteFS) appendTo(ctx context.Context, path string, newBlock bool) (io.WriteCloser, error) {

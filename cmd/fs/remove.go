@@ -68,7 +68,7 @@ func setupRm(inv *invocation, args []string) ([]string, error) {
 
 // confirmDelete asks before a large directory is removed.
 func (inv *invocation) confirmDelete(it *item) (bool, error) {
-	limit, err := inv.config.number("hadoop.shell.safely.delete.limit.num.files", 100)
+	limit, err := inv.config.integer("hadoop.shell.safely.delete.limit.num.files", 100, 64)
 	if err != nil {
 		return false, err
 	}

@@ -82,27 +82,40 @@ func (s *settings) lookup(key string) (string, bool) {
 	return "", false
 }
 
-// number gives a property that is a whole number; an ill-formed one is an error that
-// names it.
-func (s *settings) number(key string, def int64) (int64, error) {
+// integer gives a property that is a whole number of 32 or 64 bits; an ill-formed one is
+// an error that names it.
+func (s *settings) integer(key string, def int64, bits int) (int64, error) {
+	return property(s, key, def, func(v string) (int64, error) { return hadoopconf.ParseProperty(v, bits) })
+}
+
+// size gives a property that counts bytes and may have a binary suffix.
+func (s *settings) size(key string, def int64) (int64, error) {
+	return property(s, key, def, hadoopconf.ParseSize)
+}
+
+// fraction gives a property that is a number with a fraction.
+func (s *settings) fraction(key string, def float64) (float64, error) {
+	return property(s, key, def, hadoopconf.ParseFloat)
+}
+
+func property[T any](s *settings, key string, def T, parse func(string) (T, error)) (T, error) {
 	v, ok := s.lookup(key)
 	if !ok {
 		return def, nil
 	}
-	n, err := parseSize(strings.TrimSpace(v))
+	n, err := parse(v)
 	if err != nil {
-		return 0, fmt.Errorf("%s: %q is not a number", key, v)
+		return def, usagef("%s: %v", key, err)
 	}
 	return n, nil
 }
 
-// positive gives a number from 1 to most, 0 if the property is not set.
-func (s *settings) positive(key string, most int64) (int64, error) {
-	n, err := s.number(key, 0)
-	if _, set := s.lookup(key); set && err == nil && (n < 1 || n > most) {
-		err = fmt.Errorf("%s: %d is not between 1 and %d", key, n, most)
+// between refuses a number that is set and not from least to most.
+func (s *settings) between(key string, n, least, most int64) error {
+	if _, set := s.lookup(key); set && (n < least || n > most) {
+		return usagef("%s: %d is not between %d and %d", key, n, least, most)
 	}
-	return n, err
+	return nil
 }
 
 // boolean gives a property that is true or false.
@@ -114,18 +127,6 @@ func (s *settings) boolean(key string, def bool) bool {
 		return false
 	}
 	return def
-}
-
-// parseSize reads a number with an optional binary suffix k, m, g, t, p or e.
-func parseSize(v string) (int64, error) {
-	if v == "" {
-		return 0, strconv.ErrSyntax
-	}
-	if i := strings.IndexByte("kmgtpe", v[len(v)-1]|0x20); i >= 0 {
-		n, err := strconv.ParseInt(v[:len(v)-1], 10, 64)
-		return n << (10 * (i + 1)), err
-	}
-	return strconv.ParseInt(v, 0, 64)
 }
 
 // readSite adds the properties of one site file to values.

@@ -105,11 +105,6 @@ func TestSizes(t *testing.T) {
 	}
 	require.Equal(t, "251.97 GB", bytesText(270553174016))
 	require.Equal(t, "0 B", bytesText(0))
-	for text, want := range map[string]int64{"1": 1, "2k": 2048, "3M": 3 << 20} {
-		n, err := parseSize(text)
-		require.NoError(t, err)
-		require.Equal(t, want, n)
-	}
 }
 
 func TestFlags(t *testing.T) {

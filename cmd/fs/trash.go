@@ -73,8 +73,8 @@ func (inv *invocation) trashInterval(t trasher) (time.Duration, error) {
 	if err != nil || d > 0 {
 		return d, err
 	}
-	minutes, err := inv.config.number("fs.trash.interval", 0)
-	return time.Duration(minutes) * time.Minute, err
+	minutes, err := inv.config.fraction("fs.trash.interval", 0)
+	return time.Duration(minutes * float64(time.Minute)), err
 }
 
 // besideFile finds the file that stands in the way of dir and puts the time behind its

@@ -172,7 +172,7 @@ func (c *Conf) check(k *Key) (Fault, bool) {
 // text is a key's value before expansion: what was set, or the default where nothing or
 // only blanks were.
 func (c *Conf) text(k *Key) string {
-	if s, ok := c.values[k.Name]; ok && (k.Kind == String || strings.TrimSpace(s.raw) != "") {
+	if s, ok := c.values[k.Name]; ok && (k.Kind == String || Trim(s.raw) != "") {
 		return s.raw
 	}
 	return k.Default

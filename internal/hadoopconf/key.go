@@ -45,6 +45,9 @@ type Key struct {
 	Old []string
 }
 
+// never is the longest Duration, so short that sums of a few don't wrap.
+const never = 50 * 365 * 24 * time.Hour
+
 // parsed is a value in whatever kind it is.
 type parsed struct {
 	text  string
@@ -118,10 +121,11 @@ func (k *Key) within(v float64) bool {
 }
 
 func (k *Key) parse(text string) (v parsed, ok bool) {
-	v.text = strings.TrimSpace(text)
+	v.text = Trim(text)
 	if k.Kind != String && k.Kind != List && v.text == "" {
 		return v, true
 	}
+	var err error
 	switch k.Kind {
 	case String:
 		ok = len(k.OneOf) == 0
@@ -130,28 +134,24 @@ func (k *Key) parse(text string) (v parsed, ok bool) {
 		}
 		return v, ok
 	case Int:
-		v.num, ok = parseInt(v.text)
-		return v, ok && k.within(float64(v.num))
+		v.num, err = ParseProperty(v.text, 64)
+		return v, err == nil && k.within(float64(v.num))
 	case Bool:
 		if strings.EqualFold(v.text, "true") {
 			v.num = 1
 		}
 		return v, v.num == 1 || strings.EqualFold(v.text, "false")
 	case Float:
-		number := v.text
-		if n := len(number); n > 1 && strings.IndexByte("fFdD", number[n-1]) >= 0 {
-			number = number[:n-1]
-		}
-		f, err := strconv.ParseFloat(number, 64)
-		v.float = f
-		return v, err == nil && k.within(f)
+		v.float, err = ParseFloat(v.text)
+		return v, err == nil && k.within(v.float)
 	case Size:
-		v.num, ok = parseSize(v.text)
-		return v, ok && k.within(float64(v.num))
+		v.num, err = ParseSize(v.text)
+		return v, err == nil && k.within(float64(v.num))
 	case Duration:
-		v.num, ok = parseDuration(v.text, k.Unit)
 		unit := max(k.Unit, 1)
-		return v, ok && k.within(float64(v.num)/float64(unit))
+		d, err := ParseDuration(v.text, unit)
+		v.num = int64(min(d, never))
+		return v, err == nil && k.within(float64(d)/float64(unit))
 	case List:
 		v.list = splitList(text)
 		return v, true
@@ -166,66 +166,6 @@ func splitList(text string) (list []string) {
 		}
 	}
 	return list
-}
-
-func parseInt(s string) (int64, bool) {
-	base, sign := 10, ""
-	digits, neg := strings.CutPrefix(s, "-")
-	if neg {
-		sign = "-"
-	}
-	if len(digits) > 2 && (digits[:2] == "0x" || digits[:2] == "0X") {
-		base, digits = 16, digits[2:]
-	}
-	if digits == "" || digits[0] == '+' && neg || digits[0] == '-' {
-		return 0, false
-	}
-	n, err := strconv.ParseInt(sign+digits, base, 64)
-	return n, err == nil
-}
-
-func parseSize(s string) (int64, bool) {
-	shift := 0
-	if i := strings.IndexByte("kmgtpe", s[len(s)-1]|0x20); i >= 0 {
-		shift, s = 10*(i+1), strings.TrimSpace(s[:len(s)-1])
-	}
-	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || n > math.MaxInt64>>shift || n < math.MinInt64>>shift {
-		return 0, false
-	}
-	return n << shift, true
-}
-
-// durationUnits in the order in which their suffixes must be tried.
-var durationUnits = []struct {
-	suffix string
-	unit   time.Duration
-}{
-	{"ns", time.Nanosecond}, {"us", time.Microsecond}, {"ms", time.Millisecond},
-	{"s", time.Second}, {"m", time.Minute}, {"h", time.Hour}, {"d", 24 * time.Hour},
-}
-
-func parseDuration(s string, unit time.Duration) (int64, bool) {
-	s = strings.ToLower(s)
-	unit = max(unit, 1)
-	for _, u := range durationUnits {
-		if rest, ok := strings.CutSuffix(s, u.suffix); ok {
-			s, unit = strings.TrimSpace(rest), u.unit
-			break
-		}
-	}
-	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil {
-		return 0, false
-	}
-	// What does not fit 292 years means "never": Hadoop's own defaults use Long.MAX_VALUE so.
-	if n > math.MaxInt64/int64(unit) {
-		return math.MaxInt64, true
-	}
-	if n < math.MinInt64/int64(unit) {
-		return math.MinInt64, true
-	}
-	return n * int64(unit), true
 }
 
 // WriteHelp prints the table of keys with their defaults and meanings.

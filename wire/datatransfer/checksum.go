@@ -20,12 +20,12 @@ var DefaultChecksum = Checksum{Type: dfs.ChecksumCRC32C, BytesPer: dfs.BytesPerC
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// maxBytesPer bounds a chunk, so that one always fits into a packet.
-const maxBytesPer = 1 << 20
+// MaxBytesPerChecksum bounds a chunk, so that one always fits into a packet.
+const MaxBytesPerChecksum = 1 << 20
 
 // Validate reports a chunk size or type that this package can't verify.
 func (c Checksum) Validate() error {
-	if c.BytesPer == 0 || c.BytesPer > maxBytesPer {
+	if c.BytesPer == 0 || c.BytesPer > MaxBytesPerChecksum {
 		return fmt.Errorf("datatransfer: checksum over %d bytes: %w", c.BytesPer, ErrFrame)
 	}
 	if c.Type > dfs.ChecksumCRC32C {
