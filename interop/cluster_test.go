@@ -76,12 +76,17 @@ func startRedoubt(t testing.TB, args ...string) cluster {
 // startHadoop runs a real Hadoop cluster until the test ends. With INTEROP_HADOOP set it
 // gives that empty cluster instead, which must have been started with the same settings.
 func startHadoop(t testing.TB, datanodes int, args ...string) cluster {
+	return startHadoopIn(t, t.TempDir(), datanodes, args...)
+}
+
+// startHadoopIn runs one with its data in dir, and dir/conf on its class path.
+func startHadoopIn(t testing.TB, dir string, datanodes int, args ...string) cluster {
 	needHadoop(t)
 	if uri := os.Getenv("INTEROP_HADOOP"); uri != "" {
 		return cluster{uri: uri}
 	}
 	port := freePorts(t, 10*(datanodes+1)+3)
-	args = append([]string{"cluster", t.TempDir(), strconv.Itoa(port), strconv.Itoa(datanodes)}, args...)
+	args = append([]string{"cluster", dir, strconv.Itoa(port), strconv.Itoa(datanodes)}, args...)
 	out := start(t, exec.Command("./hadoop", args...))
 	await(t, out, regexp.MustCompile(`ready \d+`), 2*time.Minute)
 	return cluster{uri: fmt.Sprintf("hdfs://127.0.0.1:%d", port), http: fmt.Sprintf("127.0.0.1:%d", port+1)}

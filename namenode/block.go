@@ -42,6 +42,9 @@ func (n *NameNode) AddBlock(ctx context.Context, c *dfs.Caller, req *dfs.AddBloc
 	}
 	var targets []blockmanager.Target
 	answer, err := n.change(ctx, r, "add block to", req.Path, func(r *request) (op namespace.Op, answer any, err error) {
+		if err := r.roomForMore(); err != nil {
+			return nil, nil, err
+		}
 		op, targets, err = r.prepareBlock(req)
 		return op, nil, err
 	})

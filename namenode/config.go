@@ -63,6 +63,7 @@ type FileConfig struct {
 	AddBlockWait time.Duration
 	Parity       ParityConfig
 	Trash        TrashConfig // what becomes of those that users delete
+	Guards       GuardConfig
 }
 
 // AttrConfig is about access control lists and extended attributes.
@@ -140,6 +141,7 @@ func (c Config) withDefaults() Config {
 	orDefault(&f.AddBlockWait, 2*time.Second)
 	orDefault(&f.Trash.Homes, "/user")
 	orDefault(&f.Trash.Zone, time.Local)
+	f.Guards.Protected = cleanProtected(f.Guards.Protected)
 	orDefault(&c.Attrs.MaxXAttrs, 32)
 	orDefault(&c.Attrs.MaxXAttrSize, 16<<10)
 	orDefault(&c.SafeMode.Threshold, 0.999)
@@ -188,6 +190,7 @@ func (c Config) Validate() error {
 	need(f.Trash.Interval == 0 || f.Trash.Interval >= time.Millisecond, "fs.trash.interval %v is below a millisecond", f.Trash.Interval)
 	need(f.Trash.Checkpoint == 0 || f.Trash.Checkpoint >= time.Millisecond, "fs.trash.checkpoint.interval %v is below a millisecond", f.Trash.Checkpoint)
 	need(f.Trash.Homes[0] == '/', "dfs.user.home.dir.prefix %s is no absolute path", f.Trash.Homes)
+	need(f.Guards.MaxObjects >= 0, "dfs.namenode.max.objects %d is negative", f.Guards.MaxObjects)
 	need(f.ListLimit > 0, "dfs.ls.limit %d is not positive", f.ListLimit)
 	need(c.Attrs.MaxXAttrSize > 0 && c.Attrs.MaxXAttrSize <= 32<<10, "dfs.namenode.fs-limits.max-xattr-size %d is not between 1 and 32768", c.Attrs.MaxXAttrSize)
 	need(c.SafeMode.Threshold > 0, "dfs.namenode.safemode.threshold-pct %v is not positive", c.SafeMode.Threshold)

@@ -103,6 +103,9 @@ func (r *request) prepareCreate(req *dfs.CreateRequest, policy uint8) (namespace
 		if err := r.mayCreate(w, req.Path); err != nil {
 			return nil, nil, err
 		}
+		if err := r.roomForMore(); err != nil {
+			return nil, nil, err
+		}
 		k := len(w.Chain)
 		if !req.CreateParent && k < len(w.Names) {
 			return nil, nil, noParent(w)

@@ -95,6 +95,9 @@ func (r *request) prepareRename(src, dst string, legacy bool, opt dfs.RenameOpti
 			return nil, nil, err
 		}
 	}
+	if err := r.mayRemove(s); err != nil {
+		return nil, nil, err
+	}
 	if refused, err := r.refuseRename(src, dst, legacy); refused {
 		return nil, &namespace.Renamed{}, err
 	}

@@ -38,6 +38,9 @@ func (n *NameNode) Mkdirs(ctx context.Context, c *dfs.Caller, req *dfs.MkdirsReq
 		if err := r.mayCreate(w, path); err != nil {
 			return nil, nil, err
 		}
+		if err := r.roomForMore(); err != nil {
+			return nil, nil, err
+		}
 		k := len(w.Chain)
 		if !req.CreateParent && k < len(w.Names) {
 			return nil, nil, noParent(w)
@@ -96,6 +99,9 @@ func (n *NameNode) Delete(ctx context.Context, c *dfs.Caller, path string, recur
 		}
 		if ino.IsDir() && ino.Children > 0 && !recursive {
 			return nil, nil, &dfs.Error{Kind: dfs.NotEmpty, Path: path, Msg: path + " is non empty"}
+		}
+		if err := r.mayRemove(w); err != nil {
+			return nil, nil, err
 		}
 		if len(w.Names) == 0 {
 			return nil, &namespace.Deleted{}, nil
@@ -244,6 +250,9 @@ func (n *NameNode) SetStoragePolicy(ctx context.Context, c *dfs.Caller, path, po
 		if err := n.mayGroup(p, path); err != nil {
 			return err
 		}
+	}
+	if err := n.maySetPolicy(c, cmd, map[bool]string{true: "set storage policy", false: "unset storage policy"}[policy != ""]); err != nil {
+		return err
 	}
 	_, err := n.setAttr(ctx, c, cmd, "set storage policy for", path, permit{target: dfs.Write}, func(r *request, ino *namespace.Inode, op *namespace.SetAttr) error {
 		op.Mask, op.Policy = namespace.AttrPolicy, p.ID

@@ -37,6 +37,12 @@ func runFormat(_ context.Context, a *app, args []string) int {
 	if err != nil {
 		return a.fail("format", err, exitUsage)
 	}
+	if !conf.Bool("dfs.namenode.support.allow.format") {
+		return a.fail("format", errors.New("dfs.namenode.support.allow.format is false: nothing is formatted"), exitFailed)
+	}
+	if *force && conf.Bool("dfs.reformat.disabled") {
+		return a.fail("format", errors.New("dfs.reformat.disabled is true: a namespace is never thrown away, so --force is refused"), exitFailed)
+	}
 	info, err := namenode.Format(disk, dirs, *cluster, *force)
 	if err != nil {
 		return a.fail("format", err, exitFailed)

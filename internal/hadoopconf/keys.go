@@ -77,6 +77,12 @@ var nameNodeKeys = []Key{
 	{Name: "dfs.bytes-per-checksum", Kind: Size, Default: "512", Min: 1, Max: 1 << 30, Old: []string{"io.bytes.per.checksum"}, Doc: "bytes under one checksum"},
 	{Name: "dfs.checksum.type", Default: "CRC32C", OneOf: []string{"NULL", "CRC32", "CRC32C"}, Doc: "checksum of new blocks"},
 	{Name: "dfs.client-write-packet-size", Kind: Size, Default: "65536", Min: 1, Max: 16 << 20, Old: []string{"dfs.write.packet.size"}, Doc: "bytes of a packet in a write pipeline"},
+	{Name: "fs.protected.directories", Kind: List, Doc: "directories that are neither deleted nor renamed while something is in them"},
+	{Name: "dfs.protected.subdirectories.enable", Kind: Bool, Default: "false", Doc: "nor are the directories below them"},
+	{Name: "dfs.namenode.max.objects", Kind: Int, Default: "0", Min: 0, Max: 1 << 53, Old: []string{"dfs.max.objects"}, Doc: "most files, directories and blocks; 0: no limit"},
+	{Name: "dfs.storage.policy.permissions.superuser-only", Kind: Bool, Default: "false", Doc: "only superusers may set storage policies"},
+	{Name: "dfs.namenode.support.allow.format", Kind: Bool, Default: "true", Doc: "namenode format works"},
+	{Name: "dfs.reformat.disabled", Kind: Bool, Default: "false", Doc: "namenode format leaves directories alone that hold something, forced or not"},
 	{Name: "dfs.storage.policy.enabled", Kind: Bool, Default: "true", Doc: "storage policies may be set"},
 }
 

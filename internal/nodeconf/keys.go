@@ -30,6 +30,9 @@ var nameNodeKeys = []string{
 	"dfs.namenode.replication.max-streams", "dfs.namenode.replication.max-streams-hard-limit",
 	"dfs.namenode.reconstruction.pending.timeout-sec", "dfs.block.invalidate.limit", "dfs.namenode.decommission.interval",
 	"dfs.hosts", "dfs.hosts.exclude",
+	"fs.protected.directories", "dfs.protected.subdirectories.enable", "dfs.namenode.max.objects",
+	"dfs.storage.policy.enabled", "dfs.storage.policy.permissions.superuser-only",
+	"dfs.namenode.support.allow.format", "dfs.reformat.disabled",
 	"redoubt.raid.fold.idle", "redoubt.raid.fold.streams", "redoubt.raid.fold.retry",
 	"redoubt.raid.hold", "redoubt.raid.scrub.period",
 }

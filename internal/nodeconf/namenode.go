@@ -141,6 +141,13 @@ func fileConfig(conf *hadoopconf.Conf) (namenode.FileConfig, error) {
 			CleanRoot:  conf.Bool("fs.trash.clean.trashroot.enable"),
 			Homes:      conf.String("dfs.user.home.dir.prefix"),
 		},
+		Guards: namenode.GuardConfig{
+			Protected:           conf.List("fs.protected.directories"),
+			ProtectBelow:        conf.Bool("dfs.protected.subdirectories.enable"),
+			MaxObjects:          int64(conf.Int("dfs.namenode.max.objects")),
+			PoliciesOff:         !conf.Bool("dfs.storage.policy.enabled"),
+			PoliciesBySuperuser: conf.Bool("dfs.storage.policy.permissions.superuser-only"),
+		},
 	}, nil
 }
 

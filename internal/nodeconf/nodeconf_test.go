@@ -113,7 +113,7 @@ func TestKeysAreThoseThatAreRead(t *testing.T) {
 		files []string
 		more  []string // read by hadoopconf itself
 	}{
-		{nodeconf.NameNodeKeys(), []string{"namenode.go", "topology.go", "access.go", "hosts.go", "../authorize/guard.go"}, []string{"hadoop.tmp.dir", "dfs.nameservices"}},
+		{nodeconf.NameNodeKeys(), []string{"namenode.go", "../../cmd/namenode/run.go", "topology.go", "access.go", "hosts.go", "../authorize/guard.go"}, []string{"hadoop.tmp.dir", "dfs.nameservices"}},
 		{nodeconf.DataNodeKeys(), []string{"datanode.go", "access.go", "hosts.go", "../authorize/guard.go"}, []string{"hadoop.tmp.dir", "dfs.nameservices", "fs.defaultFS",
 			"dfs.namenode.rpc-address", "dfs.namenode.servicerpc-address", "dfs.datanode.address", "dfs.datanode.http.address", "dfs.datanode.ipc.address"}},
 	} {
