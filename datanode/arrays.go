@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -197,7 +198,7 @@ func (a arrayAdmin) ArrayReplace(ctx context.Context, req *control.ArrayReplaceR
 	if err := a.dn.checkSuperuser(control.CallerUser(ctx)); err != nil {
 		return nil, dfs.Errorf(dfs.Permission, "%v", err)
 	}
-	if !path.IsAbs(req.Old) || !path.IsAbs(req.New) {
+	if !filepath.IsAbs(req.Old) || !filepath.IsAbs(req.New) {
 		return nil, dfs.Errorf(dfs.IllegalArgument, "want absolute directories, have %q and %q", req.Old, req.New)
 	}
 	if err := a.dn.freeDir(req.Old, req.New); err != nil {

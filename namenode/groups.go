@@ -1,13 +1,16 @@
 package namenode
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os/user"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -26,7 +29,7 @@ type OSGroups struct{}
 func (OSGroups) Groups(name string) ([]string, error) {
 	u, err := user.Lookup(name)
 	if err != nil {
-		if _, unknown := err.(user.UnknownUserError); unknown {
+		if _, unknown := err.(user.UnknownUserError); unknown || isUnmapped(err) {
 			return nil, nil
 		}
 		return nil, fmt.Errorf("namenode: user %q: %w", name, err)
@@ -49,6 +52,12 @@ func (OSGroups) Groups(name string) ([]string, error) {
 		names = append(names, g.Name)
 	}
 	return names, nil
+}
+
+// isUnmapped: Windows' ERROR_NONE_MAPPED says that it knows no such account.
+func isUnmapped(err error) bool {
+	var errno syscall.Errno
+	return runtime.GOOS == "windows" && errors.As(err, &errno) && errno == 1332
 }
 
 // StaticGroups answers from a table first and asks Next for users outside of it.

@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -19,7 +20,8 @@ import (
 const DefaultPerm fs.FileMode = 0o700
 
 // OS is the operating system's file system for durable files of a node: directories get
-// mode 0700, files 0600.
+// mode 0700, files 0600. What differs between operating systems stands in os_unix.go and
+// os_windows.go.
 func OS() FS { return OSPerm(DefaultPerm) }
 
 // OSPerm is OS with another mode for directories. Files get it too, without execute.
@@ -89,7 +91,7 @@ func openFile(op, name string, flags int, perm fs.FileMode) (*os.File, error) {
 // or the machine has no descriptors left. Connections over their limit are closed at once,
 // so there will be one; what can't be opened then is an error.
 func scarce(err error, try int) bool {
-	if try >= 20 || err != syscall.EMFILE && err != syscall.ENFILE {
+	if try >= 20 || !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE) {
 		return false
 	}
 	time.Sleep(10 * time.Millisecond)
@@ -142,16 +144,16 @@ func (s osFS) mkdir(dir string, perm fs.FileMode, stat func(string) (fs.FileInfo
 		}
 	}
 	if err := os.Mkdir(dir, perm); err != nil && !os.IsExist(err) {
-		return err
+		return unixErr(err)
 	}
 	return s.SyncDir(parent)
 }
 
-func (osFS) Remove(name string) error { return os.Remove(name) }
+func (osFS) Remove(name string) error { return unixErr(os.Remove(name)) }
 
-func (osFS) Rename(old, new string) error { return os.Rename(old, new) }
+func (osFS) Rename(old, new string) error { return rename(old, new) }
 
-func (osFS) Link(old, new string) error { return os.Link(old, new) }
+func (osFS) Link(old, new string) error { return unixErr(os.Link(old, new)) }
 
 // openDir opens a directory: below a protected one without links.
 func openDir(op, dir string) (*os.File, error) {
@@ -198,19 +200,8 @@ func entry(info os.FileInfo) Entry {
 	return e
 }
 
-func (osFS) SyncDir(dir string) error {
-	d, err := openDir("syncdir", dir)
-	if err != nil {
-		return err
-	}
-	err = d.Sync()
-	if cerr := d.Close(); err == nil {
-		err = cerr
-	}
-	return err
-}
-
 func (s osFS) Publish(name string, write func(w io.Writer) error) error {
+	name = filepath.ToSlash(name)
 	return PublishWith(s, name, TempName(name, rand.Uint64()), write)
 }
 

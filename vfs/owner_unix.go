@@ -13,6 +13,9 @@ import (
 
 const nonBlock = syscall.O_NONBLOCK
 
+// modesCount: a file's mode says who may read it.
+const modesCount = true
+
 // lockable refuses a lock file that is a pipe or a device, and one that also has another
 // name, which somebody may have given to a file that is not ours.
 func lockable(f *os.File) error {

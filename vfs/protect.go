@@ -42,6 +42,9 @@ func (s osFS) Protect(dir string) (warning string, err error) {
 	}
 	roots.real[dir] = real
 	roots.Unlock()
+	if !modesCount {
+		return "who may read " + dir + " is what its access control list says: this system has no modes to set", nil
+	}
 	return above(real), nil
 }
 

@@ -7,7 +7,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -182,13 +181,4 @@ func (b *ioBench) read(ctx context.Context, path string) error {
 		err = dfs.Errorf(dfs.Other, "%s has %d bytes instead of %d", path, n, b.size)
 	}
 	return errors.Join(err, f.Close())
-}
-
-// ownCPU is the processor time that this process has used.
-func ownCPU() time.Duration {
-	var r syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &r) != nil {
-		return 0
-	}
-	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }

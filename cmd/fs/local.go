@@ -26,6 +26,8 @@ type localFS struct {
 
 	mu    sync.Mutex
 	names map[[2]uint32]string // {0 user or 1 group, id} -> name
+
+	accounts map[string]string // the same by Windows' SIDs
 }
 
 // localBlockSize is what Hadoop reports for local files.
@@ -39,10 +41,13 @@ func isCRCFile(name string) bool {
 	return strings.HasPrefix(name, ".") && strings.HasSuffix(name, ".crc") && len(name) > 5
 }
 
-func crcName(path string) string { return filepath.Join(filepath.Dir(path), "."+baseName(path)+".crc") }
+// crcName is where the checksums of what the operating system calls path are.
+func crcName(path string) string {
+	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".crc")
+}
 
 func (l *localFS) stat(_ context.Context, path string) (*dfs.FileStatus, error) {
-	info, err := os.Stat(path)
+	info, err := os.Stat(osPath(path))
 	if errors.Is(err, syscall.ENOTDIR) {
 		err = fs.ErrNotExist
 	}
@@ -52,12 +57,13 @@ func (l *localFS) stat(_ context.Context, path string) (*dfs.FileStatus, error) 
 	if err != nil {
 		return nil, err
 	}
-	st := l.status(info)
+	st := l.status(osPath(path), info)
 	st.Name = ""
 	return st, nil
 }
 
-func (l *localFS) status(info fs.FileInfo) *dfs.FileStatus {
+// status describes what the operating system calls name.
+func (l *localFS) status(name string, info fs.FileInfo) *dfs.FileStatus {
 	st := &dfs.FileStatus{
 		Type:        typeFile,
 		Name:        info.Name(),
@@ -73,37 +79,12 @@ func (l *localFS) status(info fs.FileInfo) *dfs.FileStatus {
 	if info.IsDir() {
 		st.Type = typeDirectory
 	}
-	if sys, ok := info.Sys().(*syscall.Stat_t); ok {
-		st.Owner = l.name(0, sys.Uid)
-		st.Group = l.name(1, sys.Gid)
-		st.AccessTime = accessTime(sys).UnixMilli()
-	}
+	l.describe(name, info, st)
 	return st
 }
 
-// name looks up a user (kind 0) or group (kind 1) once.
-func (l *localFS) name(kind, id uint32) string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if n, ok := l.names[[2]uint32{kind, id}]; ok {
-		return n
-	}
-	name := strconv.Itoa(int(id))
-	if kind == 0 {
-		if u, err := user.LookupId(name); err == nil {
-			name = u.Username
-		}
-	} else if g, err := user.LookupGroupId(name); err == nil {
-		name = g.Name
-	}
-	if l.names == nil {
-		l.names = map[[2]uint32]string{}
-	}
-	l.names[[2]uint32{kind, id}] = name
-	return name
-}
-
 func (l *localFS) list(_ context.Context, path string) ([]dfs.FileStatus, error) {
+	path = osPath(path)
 	entries, err := os.ReadDir(path)
 	if err != nil {
 		return nil, err
@@ -113,14 +94,15 @@ func (l *localFS) list(_ context.Context, path string) ([]dfs.FileStatus, error)
 		if isCRCFile(e.Name()) {
 			continue
 		}
-		info, err := os.Stat(filepath.Join(path, e.Name()))
+		full := filepath.Join(path, e.Name())
+		info, err := os.Stat(full)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // removed meanwhile, or a dangling link
 		}
 		if err != nil {
 			return nil, err
 		}
-		st := l.status(info)
+		st := l.status(full, info)
 		st.Name = e.Name()
 		out = append(out, *st)
 	}
@@ -128,7 +110,7 @@ func (l *localFS) list(_ context.Context, path string) ([]dfs.FileStatus, error)
 }
 
 func (l *localFS) open(_ context.Context, path string, _ bool) (fileReader, error) {
-	f, err := os.Open(path)
+	f, err := os.Open(osPath(path))
 	if err != nil {
 		reason := err.Error()
 		var pe *fs.PathError
@@ -142,7 +124,7 @@ func (l *localFS) open(_ context.Context, path string, _ bool) (fileReader, erro
 
 func (l *localFS) summary(ctx context.Context, path string) (*dfs.ContentSummary, error) {
 	sum := &dfs.ContentSummary{NSQuota: -1, DSQuota: -1}
-	err := filepath.WalkDir(path, func(p string, e fs.DirEntry, err error) error {
+	err := filepath.WalkDir(osPath(path), func(p string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -168,20 +150,8 @@ func (l *localFS) summary(ctx context.Context, path string) (*dfs.ContentSummary
 	return sum, nil
 }
 
-func (l *localFS) usage(_ context.Context, path string) (dfs.FsStats, error) {
-	var s syscall.Statfs_t
-	if err := syscall.Statfs(path, &s); err != nil {
-		return dfs.FsStats{}, &fs.PathError{Op: "statfs", Path: path, Err: err}
-	}
-	size := int64(s.Bsize)
-	return dfs.FsStats{
-		Capacity:  int64(s.Blocks) * size,
-		Used:      int64(s.Blocks-s.Bfree) * size,
-		Remaining: int64(s.Bavail) * size,
-	}, nil
-}
-
 func (l *localFS) create(_ context.Context, path string, opt createOptions) (io.WriteCloser, error) {
+	path = osPath(path)
 	flags := os.O_WRONLY | os.O_CREATE | os.O_TRUNC
 	if !opt.overwrite {
 		flags |= os.O_EXCL
@@ -211,7 +181,7 @@ func (l *localFS) appendTo(context.Context, string, bool) (io.WriteCloser, error
 }
 
 func (l *localFS) mkdirs(_ context.Context, path string) (bool, error) {
-	err := os.MkdirAll(path, 0o777)
+	err := os.MkdirAll(osPath(path), 0o777)
 	if errors.Is(err, syscall.ENOTDIR) {
 		return false, &dfs.Error{Kind: dfs.ParentNotDirectory, Path: path, Msg: "Parent path is not a directory: file:" + filepath.Dir(path)}
 	}
@@ -220,8 +190,9 @@ func (l *localFS) mkdirs(_ context.Context, path string) (bool, error) {
 
 // rename moves into dst when that is a directory, as HDFS does.
 func (l *localFS) rename(_ context.Context, src, dst string) (bool, error) {
+	src, dst = osPath(src), osPath(dst)
 	if info, err := os.Stat(dst); err == nil && info.IsDir() {
-		dst = filepath.Join(dst, baseName(src))
+		dst = filepath.Join(dst, filepath.Base(src))
 	}
 	if err := os.Rename(src, dst); err != nil {
 		return false, err
@@ -234,6 +205,7 @@ func (l *localFS) rename(_ context.Context, src, dst string) (bool, error) {
 }
 
 func (l *localFS) remove(_ context.Context, path string, recursive bool) (bool, error) {
+	path = osPath(path)
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -248,8 +220,8 @@ func (l *localFS) remove(_ context.Context, path string, recursive bool) (bool, 
 			err = crcErr
 		}
 	}
-	if errors.Is(err, syscall.ENOTEMPTY) {
-		return false, fmt.Errorf("Directory %s is not empty", path)
+	if errors.Is(err, errNotEmpty) {
+		return false, fmt.Errorf("Directory %s is not empty", slashed(path))
 	}
 	return err == nil, err
 }
@@ -259,7 +231,7 @@ func (l *localFS) chmod(_ context.Context, path string, mode dfs.Mode) error {
 	if mode&dfs.Sticky != 0 {
 		m |= fs.ModeSticky
 	}
-	return os.Chmod(path, m)
+	return os.Chmod(osPath(path), m)
 }
 
 func (l *localFS) chown(_ context.Context, path, owner, group string) error {
@@ -284,7 +256,7 @@ func (l *localFS) chown(_ context.Context, path, owner, group string) error {
 			return err
 		}
 	}
-	return os.Chown(path, uid, gid)
+	return os.Chown(osPath(path), uid, gid)
 }
 
 func (l *localFS) setTimes(_ context.Context, path string, mtime, atime int64) error {
@@ -295,7 +267,7 @@ func (l *localFS) setTimes(_ context.Context, path string, mtime, atime int64) e
 	if atime >= 0 {
 		a = time.UnixMilli(atime)
 	}
-	return os.Chtimes(path, a, m)
+	return os.Chtimes(osPath(path), a, m)
 }
 
 // setReplication has no meaning on a disk and succeeds.

@@ -69,6 +69,7 @@ func processEnv() *env {
 	if err != nil {
 		dir = "/"
 	}
+	dir = slashed(dir)
 	return &env{
 		stdin:  os.Stdin,
 		stdout: os.Stdout,

@@ -195,7 +195,7 @@ func (inv *invocation) append(dst *item, items []*item, stdin, newBlock bool) (e
 		return err
 	}
 	for _, src := range items {
-		in, err := os.Open(src.path)
+		in, err := os.Open(osPath(src.path))
 		if err != nil {
 			return openError(src.path, err)
 		}

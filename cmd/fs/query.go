@@ -151,7 +151,7 @@ type accessChecker interface {
 func (inv *invocation) access(it *item, want dfs.Access) (bool, error) {
 	c, ok := it.fs.(accessChecker)
 	if !ok {
-		return syscall.Access(it.path, uint32(want)) == nil, nil
+		return localAccess(it.path, want), nil
 	}
 	err := c.access(inv.ctx, it.path, want)
 	if dfs.Is(err, dfs.Permission) || isNotExist(err) {

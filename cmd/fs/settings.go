@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"os/user"
-	"strconv"
 	"strings"
 
 	"redoubt/internal/hadoopconf"
@@ -182,8 +181,5 @@ func effectiveUser() string {
 			return name
 		}
 	}
-	if u, err := user.Current(); err == nil {
-		return u.Username
-	}
-	return strconv.Itoa(os.Getuid())
+	return hadoopconf.User(os.LookupEnv)
 }

@@ -18,6 +18,9 @@ type uri struct {
 // only when a slash follows its colon.
 func typedURI(s string) uri {
 	var u uri
+	if p, ok := drivePath(s); ok {
+		return uri{path: p}
+	}
 	colon, slash := strings.IndexByte(s, ':'), strings.IndexByte(s, '/')
 	if colon > 0 && slash == colon+1 {
 		u.scheme, s = s[:colon], s[colon+1:]
@@ -57,6 +60,9 @@ func (u uri) String() string {
 func parsePath(s string) (uri, error) {
 	if s == "" {
 		return uri{}, usagef("Can not create a Path from an empty string")
+	}
+	if p, ok := drivePath(s); ok {
+		return uri{path: cleanPath(p)}, nil
 	}
 	var u uri
 	rest := s
@@ -178,3 +184,25 @@ func sortKey(p string) string {
 	}
 	return b.String()
 }
+
+// toDrivePath turns a path of Windows with a drive's letter into the form that Hadoop has
+// for it, in which it begins with a slash as every absolute path: C:\dir is /C:/dir.
+func toDrivePath(s string) (string, bool) {
+	if len(s) < 3 || s[1] != ':' || s[2] != '\\' && s[2] != '/' || !isLetter(s[0]) {
+		return "", false
+	}
+	return "/" + strings.ReplaceAll(s, `\`, "/"), true
+}
+
+// fromDrivePath is the other way round; a path without a drive stays.
+func fromDrivePath(p string) string {
+	if len(p) < 3 || p[0] != '/' || p[2] != ':' || !isLetter(p[1]) || len(p) > 3 && p[3] != '/' {
+		return p
+	}
+	if p = p[1:]; len(p) == 2 {
+		p += "/" // the drive's root, not its working directory
+	}
+	return strings.ReplaceAll(p, "/", `\`)
+}
+
+func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }

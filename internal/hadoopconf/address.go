@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"runtime"
 	"strings"
 )
 
@@ -107,6 +108,9 @@ func LocalDir(item string) (medium, dir string, err error) {
 			dir = u.Opaque
 		}
 	}
+	if runtime.GOOS == "windows" {
+		dir = fromWindows(dir)
+	}
 	if strings.Contains(dir, "://") {
 		return "", "", fmt.Errorf("hadoopconf: directory %q is not on this machine: want a path or file:///PATH", item)
 	}
@@ -114,4 +118,14 @@ func LocalDir(item string) (medium, dir string, err error) {
 		return "", "", fmt.Errorf("hadoopconf: directory %q is empty", item)
 	}
 	return medium, dir, nil
+}
+
+// fromWindows gives a path with a drive's letter the form that the packages of this
+// project join and split, with slashes: C:\data, and /C:/data as a URI has it, are C:/data.
+func fromWindows(dir string) string {
+	drive := strings.TrimPrefix(dir, "/")
+	if len(drive) < 3 || drive[1] != ':' || drive[2] != '/' && drive[2] != '\\' || drive[0]|0x20 < 'a' || drive[0]|0x20 > 'z' {
+		return dir
+	}
+	return strings.ReplaceAll(drive, `\`, "/")
 }

@@ -226,6 +226,12 @@ func TestLocalDir(t *testing.T) {
 	}
 }
 
+func TestWindowsDirectories(t *testing.T) {
+	for dir, want := range map[string]string{`C:\data\1`: "C:/data/1", "/C:/data": "C:/data", "d:/x": "d:/x", "/data": "/data", "rel": "rel", "C:": "C:", "/a:b/c": "/a:b/c"} {
+		require.Equal(t, want, fromWindows(dir), dir)
+	}
+}
+
 func TestHelp(t *testing.T) {
 	var b strings.Builder
 	require.NoError(t, WriteHelp(&b, Keys))

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"path/filepath"
 	"strings"
 )
 
@@ -242,7 +243,7 @@ func (d *document) include(start *xml.StartElement) error {
 	if href == "" {
 		return errors.New("an include without href")
 	}
-	if !path.IsAbs(href) {
+	if !filepath.IsAbs(href) {
 		href = path.Join(path.Dir(d.file), href)
 	}
 	if d.includes++; d.includes > maxIncludes || d.nesting >= maxNesting {

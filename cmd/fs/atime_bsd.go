@@ -1,3 +1,5 @@
+//go:build darwin || freebsd
+
 package main
 
 import (
@@ -5,5 +7,5 @@ import (
 	"time"
 )
 
-// accessTime is a file's last access as macOS tells it.
+// accessTime is a file's last access, by the name that the BSDs have for it.
 func accessTime(sys *syscall.Stat_t) time.Time { return time.Unix(sys.Atimespec.Unix()) }
