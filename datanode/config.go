@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"redoubt/blockstore"
+	"redoubt/dfs"
 	"redoubt/internal/authorize"
 	"redoubt/vfs"
 )
@@ -84,6 +85,7 @@ type Limits struct {
 	Streams           int           // connections being served; 4096
 	TransferBandwidth int64         // bytes/s of copies the name node orders; 0 unlimited
 	BalanceBandwidth  int64         // bytes/s, told by administrators; 100 MiB
+	Buffered          int64         // bytes of requests and large packets being received, over all connections; dfs.MaxBuffered
 	ScrubBandwidth    int64         // bytes/s of reading everything; 1 MiB, negative: no scrub
 	ScrubPeriod       time.Duration // between a scrub and the next; 3 weeks
 	ReportReplicas    int           // replicas in one part of a full report; 200,000
@@ -101,6 +103,7 @@ func (c *Config) applyDefaults() {
 	def(&c.Timeouts.Dial, 20*time.Second)
 	def(&c.Timeouts.Visible, 3*time.Second)
 	def(&c.Limits.Streams, 4096)
+	def(&c.Limits.Buffered, dfs.MaxBuffered)
 	def(&c.Limits.BalanceBandwidth, 100<<20)
 	def(&c.Limits.ScrubBandwidth, 1<<20)
 	def(&c.Limits.ScrubPeriod, 21*24*time.Hour)
@@ -190,7 +193,7 @@ func (c *Config) Validate() error {
 		}
 	}
 	if l := c.Limits; l.Streams < 0 || l.TransferBandwidth < 0 || l.BalanceBandwidth < 0 || l.ScrubPeriod < 0 || l.ReportReplicas < 0 ||
-		l.GroupBandwidth < 0 || l.DegradedStreams < 0 {
+		l.GroupBandwidth < 0 || l.DegradedStreams < 0 || l.Buffered < 0 {
 		bad("a limit is negative: %+v", l)
 	}
 	if c.Reserved < 0 {

@@ -13,7 +13,10 @@ import (
 
 	"redoubt/blockstore"
 	"redoubt/dfs"
+	"redoubt/internal/membudget"
+	"redoubt/internal/netlimit"
 	"redoubt/wire/control"
+	"redoubt/wire/datatransfer"
 	"redoubt/wire/hadooprpc"
 )
 
@@ -39,10 +42,44 @@ type DataNode struct {
 	streams  atomic.Int64
 	sessions []*session
 	arrays   arrays
-	rates
+	limits
 
 	groups *groups
 	state  *state
+}
+
+// limits are what clients may take.
+type limits struct {
+	rates
+	descriptors int // for connections and what they open
+	refuser     netlimit.Refuser
+	budget      *membudget.Budget
+}
+
+// Most connections at a time, as far as there are file descriptors for them.
+const (
+	maxIPC  = 4096
+	maxHTTP = 256
+	// streamFiles is what a data transfer stream opens: its connection, a replica's data and
+	// its checksums. The connection to the next datanode is a stream of its own.
+	streamFiles = 3
+)
+
+// limit sets what clients may take, by the descriptors that there are.
+func (dn *DataNode) limit() {
+	dn.descriptors = netlimit.Descriptors()
+	dn.budget = membudget.New(dn.cfg.Limits.Buffered)
+	streams := netlimit.Share(dn.cfg.Limits.Streams, dn.descriptors, 70, streamFiles)
+	if streams < dn.cfg.Limits.Streams {
+		dn.cfg.Log.Warn("fewer streams than configured: there are too few file descriptors (ulimit -n)", "configured", dn.cfg.Limits.Streams, "streams", streams)
+		dn.cfg.Limits.Streams = streams
+	}
+	word, err := datatransfer.AppendResponse(nil, &datatransfer.Response{Status: datatransfer.StatusError,
+		Message: fmt.Sprintf("too many connections: all of the datanode's %d streams are taken", streams)})
+	if err == nil { // else it is closed without a word
+		dn.refuser.Word = word
+	}
+	dn.refuser.Note = netlimit.Noting(dn.cfg.Log, "the data transfer port", streams)
 }
 
 // rates are how fast background work may go.
@@ -78,13 +115,14 @@ func Start(ctx context.Context, cfg Config) (*DataNode, error) {
 	cfg.applyDefaults()
 	dn := &DataNode{
 		cfg: cfg, started: time.Now(), ready: make(chan struct{}), done: make(chan struct{}),
-		rates: rates{copies: newThrottle(cfg.Limits.TransferBandwidth)}, groups: newGroups(cfg.Limits),
+		limits: limits{rates: rates{copies: newThrottle(cfg.Limits.TransferBandwidth)}}, groups: newGroups(cfg.Limits),
 		state: &state{
 			opened: make(chan struct{}), conns: map[net.Conn]struct{}{},
 			recovering: map[dfs.BlockID]dfs.GenStamp{}, verifying: map[dfs.BlockID]bool{},
 			failed: map[string]bool{},
 		},
 	}
+	dn.limit()
 	dn.balance.Store(cfg.Limits.BalanceBandwidth)
 	if err := dn.listen(ctx); err != nil {
 		return nil, err
@@ -247,6 +285,7 @@ func (dn *DataNode) stop() {
 		_ = dn.web.Close() // the same
 	}
 	dn.wg.Wait()
+	dn.refuser.Close()
 	if dn.state.store != nil {
 		if err := dn.state.store.Close(); err != nil {
 			dn.cfg.Log.Error("closing volumes failed", "err", err)

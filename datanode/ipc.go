@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"redoubt/dfs"
+	"redoubt/internal/netlimit"
 	"redoubt/web"
 	"redoubt/wire/control"
 	"redoubt/wire/hadooprpc"
@@ -17,7 +18,7 @@ import (
 
 // startIPC serves the RPC port: ClientDatanodeProtocol and the peers' side of recovery.
 func (dn *DataNode) startIPC() {
-	dn.rpc = &hadooprpc.Server{Log: dn.cfg.Log, Authorize: func(p *hadooprpc.Peer, protocol string) error {
+	dn.rpc = &hadooprpc.Server{Log: dn.cfg.Log, Budget: dn.budget, MaxConns: netlimit.Share(maxIPC, dn.descriptors, 15, 1), Authorize: func(p *hadooprpc.Peer, protocol string) error {
 		return dn.cfg.Access.Authorize(p, protocol, dn.cfg.Groups)
 	}}
 	dn.rpc.Handle(hdfspb.ClientDatanodeProtocol, 1, hadooprpc.HandlerFunc(dn.serveIPC))
@@ -143,9 +144,10 @@ func (dn *DataNode) startHTTP() {
 	mux := web.Handler(web.Config{Title: "Redoubt datanode", Health: dn.health, Metrics: g, Pprof: dn.cfg.Pprof})
 	hosts := append(web.HostsOf(dn.cfg.Listen.HTTP, dn.cfg.Listen.Transfer, dn.cfg.Listen.IPC), dn.cfg.Listen.Host)
 	guard := web.Guard{Hosts: append(hosts, dn.cfg.Listen.Names...), Log: dn.cfg.Log}
-	dn.web = &http.Server{Handler: guard.Wrap(mux), ReadHeaderTimeout: 30 * time.Second}
+	dn.web = &http.Server{Handler: guard.Wrap(mux), ReadHeaderTimeout: 30 * time.Second, IdleTimeout: time.Minute}
+	limited := netlimit.HTTP(dn.http, netlimit.Share(maxHTTP, dn.descriptors, 5, 1), "the HTTP port", dn.cfg.Log)
 	dn.goRun(func() {
-		if err := dn.web.Serve(dn.http); err != nil && !errors.Is(err, http.ErrServerClosed) && dn.ctx.Err() == nil {
+		if err := dn.web.Serve(limited); err != nil && !errors.Is(err, http.ErrServerClosed) && dn.ctx.Err() == nil {
 			dn.cfg.Log.Error("HTTP port failed", "err", err)
 		}
 	})

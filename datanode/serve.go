@@ -31,8 +31,12 @@ func (dn *DataNode) acceptLoop() {
 			continue
 		}
 		pause = time.Millisecond
-		if dn.streams.Load() >= int64(dn.cfg.Limits.Streams) || !dn.addConn(nc) {
+		if dn.streams.Load() >= int64(dn.cfg.Limits.Streams) {
 			dn.metrics.refused.Inc()
+			dn.refuser.Refuse(nc)
+			continue
+		}
+		if !dn.addConn(nc) {
 			_ = nc.Close() // it never was ours
 			continue
 		}
@@ -84,6 +88,7 @@ func (dn *DataNode) dialContext(ctx context.Context, addr string) (net.Conn, err
 // serveConn answers the operations of one connection until one ends it.
 func (dn *DataNode) serveConn(nc net.Conn) {
 	c := datatransfer.NewConn(nc)
+	c.Budget = dn.budget
 	defer c.Release()
 	wait := dn.cfg.Timeouts.Read
 	for {

@@ -337,8 +337,12 @@ func TestStreamLimit(t *testing.T) {
 		_, err := readOn(c, newBlock(), 0, 1, false)
 		require.ErrorContains(t, err, "Replica not found")
 	}
-	_, err := dialNode(t, n).ReadResponse()
-	require.Error(t, err, "the third is closed at once")
+	third := dialNode(t, n)
+	resp, err := third.ReadResponse()
+	require.NoError(t, err)
+	require.ErrorContains(t, resp.Err(), "too many connections: all of the datanode's 2 streams are taken")
+	_, err = third.ReadResponse()
+	require.ErrorIs(t, err, io.EOF, "and it is closed")
 }
 
 func TestIPC(t *testing.T) {

@@ -10,6 +10,7 @@ const (
 	MaxBlocksPerFile     = 10_000    // default of dfs.namenode.fs-limits.max-blocks-per-file
 	MinBlockSize         = 1 << 20   // default of dfs.namenode.fs-limits.min-block-size
 	MaxRPCFrame          = 128 << 20 // bytes; ipc.maximum.data.length
+	MaxBuffered          = 512 << 20 // bytes of requests and packets that are being received, over all connections; redoubt.ipc.maximum.buffered
 	MaxReplication       = 512       // dfs.replication.max
 	MaxListing           = 1000      // dfs.ls.limit
 	MaxPacket            = 16 << 20  // bytes of one data transfer packet

@@ -125,6 +125,7 @@ func (a *app) serverConfig(conf *hadoopconf.Conf) (cfg nameserver.Config, err er
 	}
 	cfg.Service = nodeconf.ServiceAddress(conf)
 	cfg.HTTP, cfg.Hosts = nodeconf.HTTPAddress(conf), nodeconf.HTTPHosts(conf)
+	cfg.Buffered = nodeconf.Buffered(conf)
 	cfg.Access, err = nodeconf.Access(conf)
 	return cfg, err
 }

@@ -28,6 +28,7 @@ var generalKeys = []Key{
 	{Name: "net.topology.script.file.name", Old: []string{"topology.script.file.name"}, Doc: "program that prints the racks of the hosts in its arguments"},
 	{Name: "net.topology.script.number.args", Kind: Int, Default: "100", Min: 1, Max: 100000, Old: []string{"topology.script.number.args"}, Doc: "most hosts per run of the topology script"},
 	{Name: "ipc.maximum.data.length", Kind: Size, Default: "128m", Min: 1024, Max: 1<<31 - 1, Doc: "largest RPC frame accepted"},
+	{Name: "redoubt.ipc.maximum.buffered", Kind: Size, Default: "512m", Min: 1 << 20, Doc: "bytes that requests and large packets may take while they arrive, over all connections; what needs more is refused"},
 	{Name: "redoubt.http.hosts", Kind: List, Doc: "further names that requests to the HTTP port may call this server by; *: any"},
 	{Name: "ipc.client.connect.timeout", Kind: Duration, Unit: time.Millisecond, Default: "20000", Doc: "how long to wait for a connection (ms)"},
 	{Name: "ipc.client.connect.max.retries", Kind: Int, Default: "10", Min: 0, Max: 1 << 30, Doc: "connection attempts after the first"},

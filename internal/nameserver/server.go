@@ -16,7 +16,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"redoubt/dfs"
 	"redoubt/internal/authorize"
+	"redoubt/internal/membudget"
+	"redoubt/internal/netlimit"
 	"redoubt/namenode"
 	"redoubt/wire/clientrpc"
 	"redoubt/wire/control"
@@ -36,11 +39,20 @@ type Config struct {
 	// Hosts are names of this server, besides those of the addresses above, that HTTP
 	// requests may call it by.
 	Hosts []string
+	// Buffered is how many bytes requests may take while they arrive, over all
+	// connections; 0: dfs.MaxBuffered.
+	Buffered int64
 	// Listen takes the ports; nil: TCP.
 	Listen func(ctx context.Context, addr string) (net.Listener, error)
 	// Registry takes the metrics; nil: one of its own.
 	Registry *prometheus.Registry
 }
+
+// Most connections at a time, as far as there are file descriptors for them.
+const (
+	maxRPC  = 16384
+	maxHTTP = 1024
+)
 
 // Server is a running name node with its ports.
 type Server struct {
@@ -142,7 +154,11 @@ func (s *Server) serve(cfg Config, ports []net.Listener, web net.Listener) error
 	if s.metrics, err = newMetrics(s.nn, cfg.Registry); err != nil {
 		return err
 	}
-	s.rpc = &hadooprpc.Server{Log: s.log, Observe: s.metrics.observe, Authorize: func(p *hadooprpc.Peer, protocol string) error {
+	if cfg.Buffered == 0 {
+		cfg.Buffered = dfs.MaxBuffered
+	}
+	descriptors := netlimit.Descriptors()
+	s.rpc = &hadooprpc.Server{Log: s.log, Budget: membudget.New(cfg.Buffered), MaxConns: netlimit.Share(maxRPC, descriptors, 80, 1), Observe: s.metrics.observe, Authorize: func(p *hadooprpc.Peer, protocol string) error {
 		return cfg.Access.Authorize(p, protocol, s.nn.Groups)
 	}}
 	services := clientrpc.Services{Reader: s.nn, Writer: s.nn, Files: s.nn, Cluster: s.nn, Attrs: s.nn, Admin: s.nn}
@@ -161,9 +177,10 @@ func (s *Server) serve(cfg Config, ports []net.Listener, web net.Listener) error
 	if web == nil {
 		return nil
 	}
-	s.web = &http.Server{Handler: s.handler(cfg), ReadHeaderTimeout: 30 * time.Second}
+	s.web = &http.Server{Handler: s.handler(cfg), ReadHeaderTimeout: 30 * time.Second, IdleTimeout: time.Minute}
+	limited := netlimit.HTTP(web, netlimit.Share(maxHTTP, descriptors, 10, 1), "the HTTP port", s.log)
 	s.wg.Go(func() {
-		if err := s.web.Serve(web); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		if err := s.web.Serve(limited); err != nil && !errors.Is(err, http.ErrServerClosed) {
 			s.fail(fmt.Errorf("name node's HTTP port: %w", err))
 		}
 	})

@@ -18,7 +18,7 @@ import (
 
 // dataNodeKeys are the keys of the configuration that a datanode reads.
 var dataNodeKeys = []string{
-	"fs.defaultFS", "hadoop.tmp.dir", "redoubt.http.hosts", "hadoop.security.authorization", "hadoop.user.group.static.mapping.overrides", "dfs.nameservices", "dfs.namenode.rpc-address", "dfs.namenode.servicerpc-address",
+	"fs.defaultFS", "hadoop.tmp.dir", "redoubt.http.hosts", "redoubt.ipc.maximum.buffered", "hadoop.security.authorization", "hadoop.user.group.static.mapping.overrides", "dfs.nameservices", "dfs.namenode.rpc-address", "dfs.namenode.servicerpc-address",
 	"dfs.heartbeat.interval", "dfs.blockreport.intervalMsec", "dfs.blockreport.split.threshold",
 	"dfs.datanode.address", "dfs.datanode.ipc.address", "dfs.datanode.http.address", "dfs.datanode.hostname",
 	"dfs.datanode.data.dir", "dfs.datanode.data.dir.perm", "dfs.datanode.failed.volumes.tolerated", "dfs.datanode.du.reserved",
@@ -57,6 +57,7 @@ func DataNode(conf *hadoopconf.Conf, nameNodes []string) (datanode.Config, error
 			DegradedStreams:   conf.Int("redoubt.datanode.raid.streams"),
 			ScrubBandwidth:    conf.Size("dfs.block.scanner.volume.bytes.per.second"),
 			ScrubPeriod:       time.Duration(conf.Int("dfs.datanode.scan.period.hours")) * time.Hour,
+			Buffered:          conf.Size("redoubt.ipc.maximum.buffered"),
 			ReportReplicas:    conf.Int("dfs.blockreport.split.threshold"),
 		},
 		Reserved: conf.Size("dfs.datanode.du.reserved"),

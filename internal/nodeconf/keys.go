@@ -9,7 +9,7 @@ import (
 
 // nameNodeKeys are the keys of the configuration that a name node reads.
 var nameNodeKeys = []string{
-	"fs.defaultFS", "hadoop.tmp.dir", "hadoop.log.dir", "redoubt.http.hosts", "hadoop.security.authorization", "hadoop.user.group.static.mapping.overrides", "io.file.buffer.size",
+	"fs.defaultFS", "hadoop.tmp.dir", "hadoop.log.dir", "redoubt.http.hosts", "redoubt.ipc.maximum.buffered", "hadoop.security.authorization", "hadoop.user.group.static.mapping.overrides", "io.file.buffer.size",
 	"fs.trash.interval", "fs.trash.checkpoint.interval", "fs.trash.clean.trashroot.enable", "dfs.user.home.dir.prefix",
 	"net.topology.table.file.name", "net.topology.script.file.name",
 	"dfs.nameservices", "dfs.namenode.rpc-address", "dfs.namenode.rpc-bind-host", "dfs.namenode.servicerpc-address", "dfs.namenode.servicerpc-bind-host", "dfs.namenode.http-address", "dfs.namenode.http-bind-host",

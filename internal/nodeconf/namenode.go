@@ -33,6 +33,9 @@ func NameDirs(conf *hadoopconf.Conf) ([]string, error) {
 	return dirs, nil
 }
 
+// Buffered is how many bytes the requests of all connections may take while they arrive.
+func Buffered(conf *hadoopconf.Conf) int64 { return conf.Size("redoubt.ipc.maximum.buffered") }
+
 // NameFS is the file system for name directories: dfs.namenode.storage.dir.perm.
 func NameFS(conf *hadoopconf.Conf) (vfs.FS, error) {
 	return diskFS("dfs.namenode.storage.dir.perm", conf.String("dfs.namenode.storage.dir.perm"))

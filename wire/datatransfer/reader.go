@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"redoubt/internal/membudget"
 )
 
 // ErrFrame marks every error that says: what arrived is not this protocol. The
@@ -14,15 +16,18 @@ import (
 var ErrFrame = errors.New("malformed frame")
 
 // Receive buffer sizes in bytes. A connection that only waits for an operation holds the
-// small one; the first packet exchanges it for the large one.
+// small one; packets exchange it for larger ones as they arrive. What is beyond a packet
+// buffer, because a packet is as big as that, is taken from the Reader's budget.
 const (
 	messageBuffer = 4 << 10
+	firstBuffer   = 64 << 10 // until so much has arrived
 	packetBuffer  = 512 << 10
 	maxMessage    = 1 << 20 // of one length-prefixed protobuf message
 )
 
 var (
 	messagePool = sync.Pool{New: func() any { b := make([]byte, messageBuffer); return &b }}
+	firstPool   = sync.Pool{New: func() any { b := make([]byte, firstBuffer); return &b }}
 	packetPool  = sync.Pool{New: func() any { b := make([]byte, packetBuffer); return &b }}
 )
 
@@ -30,6 +35,9 @@ var (
 // goroutines at a time. Errors of the connection are returned as they are; a malformed
 // message gives an error that is ErrFrame.
 type Reader struct {
+	// Budget is for packets larger than usual; nil has no limit. Set it before the first read.
+	Budget *membudget.Budget
+
 	src      io.Reader
 	buf      []byte
 	pos, end int
@@ -64,8 +72,12 @@ func (r *Reader) putBuffer() {
 	switch cap(*r.owner) {
 	case messageBuffer:
 		messagePool.Put(r.owner)
+	case firstBuffer:
+		firstPool.Put(r.owner)
 	case packetBuffer:
 		packetPool.Put(r.owner)
+	default:
+		r.Budget.Give(cap(*r.owner))
 	}
 	r.owner = nil
 }
@@ -79,7 +91,9 @@ func (r *Reader) need(n, want int) error {
 			r.pos, r.end = 0, 0
 		}
 		if r.pos+n > len(r.buf) || r.end == len(r.buf) {
-			r.makeRoom(n, want)
+			if err := r.makeRoom(n, want); err != nil {
+				return err
+			}
 		}
 		m, err := r.src.Read(r.buf[r.end:])
 		r.end += m
@@ -94,23 +108,31 @@ func (r *Reader) need(n, want int) error {
 }
 
 // makeRoom moves what is buffered to the front and enlarges the buffer if it is full.
-func (r *Reader) makeRoom(n, want int) {
+func (r *Reader) makeRoom(n, want int) error {
 	have := r.end - r.pos
+	if have < firstBuffer {
+		want = min(want, firstBuffer) // until it is known that packets come
+	}
 	if r.pos > 0 && (n <= len(r.buf) || have < len(r.buf)) && len(r.buf) >= want {
 		copy(r.buf, r.buf[r.pos:r.end])
 		r.pos, r.end = 0, have
-		return
+		return nil
 	}
 	if have < len(r.buf) && len(r.buf) >= want {
-		return // room is left: grow only when it is used up
+		return nil // room is left: grow only when it is used up
 	}
 	var owner *[]byte
 	switch size := max(want, 2*have); {
 	case size <= messageBuffer:
 		owner = messagePool.Get().(*[]byte)
+	case size <= firstBuffer:
+		owner = firstPool.Get().(*[]byte)
 	case size <= packetBuffer:
 		owner = packetPool.Get().(*[]byte)
 	default:
+		if err := r.Budget.Take(size); err != nil {
+			return err
+		}
 		b := make([]byte, size)
 		owner = &b
 	}
@@ -118,6 +140,7 @@ func (r *Reader) makeRoom(n, want int) {
 	copy(fresh, r.buf[r.pos:r.end])
 	r.putBuffer()
 	r.owner, r.buf, r.pos, r.end = owner, fresh, 0, have
+	return nil
 }
 
 // message reads one varint-length-delimited protobuf message. The slice is valid until

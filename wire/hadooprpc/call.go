@@ -51,6 +51,7 @@ type Call struct {
 	handed   bool // given to a worker
 	gather   bool // answered off the reader: let others add to the write
 	own      []byte
+	counted  int // bytes of own in the server's budget
 	scratch  []byte
 }
 
@@ -66,6 +67,10 @@ func (c *Call) Context() context.Context { return c.conn.ctx }
 // be called once per call, from ServeRPC, which must not touch the call afterwards.
 func (c *Call) Go(fn func()) {
 	c.own = append(c.own[:0], c.Body...)
+	if len(c.own) > keepScratch {
+		c.counted = len(c.own)
+		c.conn.server.Budget.Force(c.counted)
+	}
 	c.Body = c.own
 	c.handed, c.gather = true, true
 	c.refs.Add(1)
@@ -192,6 +197,10 @@ func (c *Call) unref() {
 		return
 	}
 	own, scratch := c.own, c.scratch
+	if c.counted > 0 {
+		c.conn.server.Budget.Give(c.counted)
+		c.counted = 0
+	}
 	if cap(own) > keepScratch {
 		own = nil
 	}

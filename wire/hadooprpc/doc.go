@@ -65,6 +65,7 @@ const (
 	classRPCServer       = "org.apache.hadoop.ipc.RpcServerException"
 	classIPC             = "org.apache.hadoop.ipc.IpcException"
 	classIOException     = "java.io.IOException"
+	classRetriable       = "org.apache.hadoop.ipc.RetriableException"
 	classAuthorization   = "org.apache.hadoop.security.authorize.AuthorizationException"
 	classAccessControl   = "org.apache.hadoop.security.AccessControlException"
 )

@@ -4,18 +4,22 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+
+	"redoubt/internal/membudget"
 )
 
 const smallBuffer = 16 << 10 // bytes of a fresh read buffer
 
-// frameReader cuts frames out of a stream. Its buffer grows only as bytes really arrive,
-// so that a length that lies costs no memory. Frames share memory with the buffer and
+// frameReader cuts frames out of a stream. Its buffer grows only when it is full of bytes
+// that really arrived, so that a length that lies costs no memory, and what it has beyond
+// a fresh one is taken from a budget that all connections share. Frames share memory with the buffer and
 // hold until the next fill.
 type frameReader struct {
-	src  io.Reader
-	max  int // longest frame taken
-	buf  []byte
-	r, w int // buf[r:w] is not yet used
+	src    io.Reader
+	max    int // longest frame taken
+	budget *membudget.Budget
+	buf    []byte
+	r, w   int // buf[r:w] is not yet used
 }
 
 func newFrameReader(src io.Reader, max int) frameReader {
@@ -60,16 +64,42 @@ func (f *frameReader) raw(n int) []byte {
 	return b
 }
 
+// partial is how many bytes of a frame that needs a buffer of its own have arrived; 0 if
+// there is none.
+func (f *frameReader) partial() int {
+	if have := f.w - f.r; have >= 4 && f.need() > smallBuffer {
+		return have
+	}
+	return 0
+}
+
+// replace makes a buffer of size bytes the next one; the budget may not have them.
+func (f *frameReader) replace(size int) ([]byte, error) {
+	if err := f.budget.Take(size - len(f.buf)); err != nil {
+		return nil, err
+	}
+	return make([]byte, size), nil
+}
+
+// release gives the buffer back. The reader can't be used on.
+func (f *frameReader) release() {
+	f.budget.Give(len(f.buf) - smallBuffer)
+	f.buf, f.r, f.w = nil, 0, 0
+}
+
 // fill reads once. It returns io.EOF only between frames, io.ErrUnexpectedEOF inside one.
 func (f *frameReader) fill() error {
 	switch {
 	case f.r == f.w:
 		f.r, f.w = 0, 0
 		if len(f.buf) > keepBuffer {
+			f.budget.Give(len(f.buf) - smallBuffer)
 			f.buf = make([]byte, smallBuffer)
 		}
 	case len(f.buf)-f.w < len(f.buf)/4 || len(f.buf)-f.r < f.need():
-		f.makeRoom()
+		if err := f.makeRoom(); err != nil {
+			return err
+		}
 	}
 	n, err := f.src.Read(f.buf[f.w:])
 	f.w += n
@@ -86,21 +116,21 @@ func (f *frameReader) fill() error {
 }
 
 // makeRoom moves the unused bytes to the front, of a larger buffer if it is full.
-func (f *frameReader) makeRoom() {
+func (f *frameReader) makeRoom() (err error) {
 	to := f.buf
-	if f.w-f.r >= len(f.buf)/2 && f.need() > len(f.buf) {
+	switch {
+	case f.w-f.r == len(f.buf):
 		size := 2 * len(f.buf)
-		if n := f.need(); size > n {
+		if n := f.need(); n > len(f.buf) && size > n {
 			size = max(n, smallBuffer)
 		}
-		to = make([]byte, size)
-	} else if f.r == 0 {
-		if f.w == len(f.buf) {
-			to = make([]byte, 2*len(f.buf))
-		} else {
-			return
+		if to, err = f.replace(size); err != nil {
+			return err
 		}
+	case f.r == 0:
+		return nil
 	}
 	f.w = copy(to, f.buf[f.r:f.w])
 	f.r, f.buf = 0, to
+	return nil
 }

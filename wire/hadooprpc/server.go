@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"redoubt/dfs"
+	"redoubt/internal/membudget"
+	"redoubt/internal/netlimit"
 )
 
 // Server answers Hadoop RPC. Set the fields and Handle the protocols before Serve; the
@@ -34,8 +36,12 @@ type Server struct {
 	MaxInFlight int
 	// MaxWorkers bounds the goroutines for calls given to Call.Go; 0 means 4096.
 	MaxWorkers int
-	// MaxConns bounds the connections; further ones are closed at once. 0 means 16384.
+	// MaxConns bounds the connections; further ones are answered with an error and closed.
+	// 0 means 16384.
 	MaxConns int
+	// Budget is for requests that are being received and carried out; nil means one of
+	// dfs.MaxBuffered bytes. A request that would take more ends its connection.
+	Budget *membudget.Budget
 	// WriteTimeout ends a connection whose client takes no answer for so long; 0 means a
 	// minute.
 	WriteTimeout time.Duration
@@ -45,6 +51,7 @@ type Server struct {
 	Grace time.Duration
 
 	protocols map[string]protocolEntry
+	refuser   netlimit.Refuser
 	workers   workers
 	once      sync.Once
 
@@ -98,6 +105,24 @@ func (s *Server) Handle(protocol string, version uint64, h Handler) {
 	s.protocols[protocol] = protocolEntry{protocol, version, h}
 }
 
+func (s *Server) init() {
+	s.workers.init(orDefault(s.MaxWorkers, 4096))
+	if s.Budget == nil {
+		s.Budget = membudget.New(dfs.MaxBuffered)
+	}
+	// Hadoop's clients know this class as "try again", and so do ours.
+	s.refuser.Word = appendErrorFrame(nil, callRefused, nil, &RemoteError{Class: classRetriable, Fatal: true, Detail: ErrorServer,
+		Message: fmt.Sprintf("Server too busy: all of its %d connections are taken", s.maxConns())})
+	if s.Log != nil {
+		s.refuser.Note = netlimit.Noting(s.Log, "the RPC port", s.maxConns())
+	}
+}
+
+func (s *Server) maxConns() int { return orDefault(s.MaxConns, 16384) }
+
+// Refused is how many connections were too many.
+func (s *Server) Refused() int64 { return s.refuser.Total() }
+
 func (s *Server) inFlight() int32 { return int32(orDefault(s.MaxInFlight, 1024)) }
 
 func orDefault[T int | time.Duration](v, def T) T {
@@ -113,7 +138,7 @@ func (s *Server) Serve(l net.Listener) error {
 	if err := s.Validate(); err != nil {
 		return err
 	}
-	s.once.Do(func() { s.workers.init(orDefault(s.MaxWorkers, 4096)) })
+	s.once.Do(s.init)
 	defer l.Close()
 	s.mu.Lock()
 	if s.closed {
@@ -155,7 +180,7 @@ func (s *Server) Serve(l net.Listener) error {
 
 // ServeConn serves one connection that the caller accepted, until it ends.
 func (s *Server) ServeConn(nc net.Conn) {
-	s.once.Do(func() { s.workers.init(orDefault(s.MaxWorkers, 4096)) })
+	s.once.Do(s.init)
 	if c := s.add(nc); c != nil {
 		c.run()
 	}
@@ -176,9 +201,13 @@ func (s *Server) add(nc net.Conn) *serverConn {
 	if s.conns == nil {
 		s.conns = make(map[*serverConn]struct{})
 	}
-	if s.closed || len(s.conns) >= orDefault(s.MaxConns, 16384) {
+	if s.closed || len(s.conns) >= s.maxConns() {
 		c.cancel()
-		_ = nc.Close() // it never was ours
+		if s.closed {
+			_ = nc.Close() // it never was ours
+		} else {
+			s.refuser.Refuse(nc)
+		}
 		return nil
 	}
 	s.conns[c] = struct{}{}
@@ -203,7 +232,7 @@ func (s *Server) Conns() int {
 // Close stops accepting and reading, lets calls in flight finish for Grace, cancels
 // their context then, and returns when no goroutine of the server is left.
 func (s *Server) Close() error {
-	s.once.Do(func() { s.workers.init(1) })
+	s.once.Do(s.init)
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
@@ -223,6 +252,7 @@ func (s *Server) Close() error {
 	s.mu.Unlock()
 
 	s.wg.Wait()
+	s.refuser.Close()
 	s.workers.close()
 	return errors.Join(errs...)
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"redoubt/dfs"
+	"redoubt/internal/membudget"
 )
 
 // serverConn is one client's connection. Its reader goroutine runs everything in this
@@ -31,7 +32,8 @@ type serverConn struct {
 	waiting  bool        // guarded by out.mu: the reader waits for inflight to fall
 	doomed   atomic.Bool // a fatal error was answered
 
-	ready   bool // the context came
+	ready   bool      // the context came
+	large   time.Time // since when a large frame has been arriving
 	names   map[string]string
 	last    *protocolEntry // of the last call
 	entry   protocolEntry
@@ -62,6 +64,8 @@ func (c *serverConn) run() {
 	defer c.server.remove(c)
 	c.out.init(c.nc, orDefault(c.server.WriteTimeout, time.Minute), func(error) { c.abandon() })
 	c.in = newFrameReader(c.nc, c.server.maxFrame())
+	c.in.budget = c.server.Budget
+	defer c.in.release()
 	c.names = make(map[string]string)
 	c.caller.Protocol = "rpc"
 	c.caller.Addr = remoteAddr(c.nc)
@@ -153,10 +157,46 @@ func (c *serverConn) serve() error {
 			}
 		}
 		c.out.release(maxUnsent)
+		if err := c.hurry(); err != nil {
+			return err
+		}
 		if err := c.in.fill(); err != nil {
+			if errors.Is(err, membudget.ErrSpent) {
+				return newFatal(callRefused, ErrorServer, classRetriable, "Server too busy: %v", err)
+			}
 			return err
 		}
 	}
+}
+
+// slowFrame is the least rate, in bytes a second, at which a large frame has to arrive.
+const slowFrame = 64 << 10
+
+// hurry sets a deadline while a large frame is there in part, because it holds memory that
+// others may need: the handshake's time, and what its bytes so far may have taken.
+func (c *serverConn) hurry() error {
+	have := c.in.partial()
+	switch {
+	case !c.ready || have == 0 && c.large.IsZero():
+		return nil
+	case have == 0:
+		c.large = time.Time{}
+		if err := c.nc.SetReadDeadline(time.Time{}); err != nil {
+			return err
+		}
+	default:
+		if c.large.IsZero() {
+			c.large = time.Now()
+		}
+		grace := orDefault(c.server.HandshakeTimeout, 30*time.Second) + time.Duration(have/slowFrame)*time.Second
+		if err := c.nc.SetReadDeadline(c.large.Add(grace)); err != nil {
+			return err
+		}
+	}
+	if c.server.closing() { // its interrupt may have been undone just now
+		return ErrClosed
+	}
+	return nil
 }
 
 // preamble reads the first seven bytes and says whether a SASL dialogue follows.
