@@ -38,6 +38,7 @@ func (l *lab) oneArray(ctx context.Context) (*result.Array, error) {
 	defer a.Close()
 	size := max(1<<20, s.DataBytes/8)
 	r := &result.Array{SumRate: s.DiskRate * float64(s.DisksPerNode)}
+	before := l.meter()
 	if r.WriteRate, err = timed(size, func() error { return writeLarge(ctx, a, "/large", size) }); err != nil {
 		return nil, err
 	}
@@ -48,6 +49,7 @@ func (l *lab) oneArray(ctx context.Context) (*result.Array, error) {
 	if r.Degraded, err = timed(size, func() error { return readLarge(ctx, a, "/large", size) }); err != nil {
 		return nil, err
 	}
+	r.Strain = l.meter().since(before, s.CPUs).strain
 	return r, nil
 }
 

@@ -36,11 +36,13 @@ type Config struct {
 	Log      *slog.Logger // nil: discarded
 }
 
-// Step is what a run is about. Done and Total count steps of all schemes.
+// Step is what a run is about. Done and Total count steps of all rounds and schemes.
 type Step struct {
-	Scheme      result.Scheme
-	Doing       string
-	Done, Total int
+	Scheme        result.Scheme
+	Round, Rounds int // counted from 1
+	Doing         string
+	Done, Total   int
+	Left          time.Duration // about how long the run still takes
 }
 
 // Defaults are the emulation that `fs redundancy` runs when it is asked for nothing else.
@@ -49,7 +51,7 @@ type Step struct {
 func Defaults() result.Setup {
 	return result.Setup{
 		Datanodes: 12, Racks: 6, DisksPerNode: 5, DiskRate: 8e6, DiskLatency: 0.001, LinkRate: 12e6, LinkLatency: 0.0002,
-		DataBytes: 160 << 20, FileBytes: 2 << 20, BlockBytes: 1 << 20, Parity: 4, Seed: 1,
+		DataBytes: 80 << 20, FileBytes: 1 << 20, BlockBytes: 512 << 10, Parity: 4, Seed: 1, Repeat: 3,
 	}
 }
 
@@ -73,17 +75,20 @@ func (c *Config) Validate() error {
 	need(s.FileBytes >= 1 && s.FileBytes <= s.DataBytes, "files of %d bytes: want 1 to all data, %d", s.FileBytes, s.DataBytes)
 	need(s.DataBytes <= 1<<40 && s.DataBytes/max(1, s.FileBytes) <= 100_000, "%d bytes of data in files of %d: want at most 100000 files and 1 TiB", s.DataBytes, s.FileBytes)
 	need(s.Parity == 0 || s.Parity >= dfs.MinParityData && s.Parity <= dfs.MaxParityData, "k is %d: RAID-5 wants %d to %d", s.Parity, dfs.MinParityData, dfs.MaxParityData)
+	need(s.Repeat >= 1 && s.Repeat <= 100, "everything measured %d times: want 1 to 100", s.Repeat)
 	need(c.Hedge >= 0 && c.DeadAfter >= 0 && c.SettleLimit >= 0, "a time is negative")
 	schemes := c.Schemes
 	if len(schemes) == 0 {
 		schemes = result.Schemes()
 	}
-	for _, x := range schemes {
+	for i, x := range schemes {
+		need(!slices.Contains(schemes[:i], x), "scheme %s is named twice", x)
 		need(slices.Contains(result.Schemes(), x), "there is no scheme %q: want %v", x, result.Schemes())
 		n := nodesFor(x, orElse(s.Parity, dfs.DefaultParityData))
 		need(s.Datanodes >= n, "%s needs %d datanodes, there are %d", x, n, s.Datanodes)
 	}
-	for _, x := range c.Faults {
+	for i, x := range c.Faults {
+		need(!slices.Contains(c.Faults[:i], x), "fault %s is named twice", x)
 		need(slices.Contains(result.Faults(), x), "there is no fault %q: want %v", x, result.Faults())
 	}
 	return errors.Join(errs...)

@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	"path"
+	"slices"
 	"time"
 
 	"redoubt/redundancy/result"
@@ -15,26 +16,43 @@ import (
 type spot struct {
 	m    *machine
 	name string
+	size int64 // of the file
 	off  int64
 	was  byte
 }
 
 // corruption inverts bytes on one disk and has them found: by readers, and by a scrub.
 func (l *lab) corruption(ctx context.Context, r *result.FaultResult) error {
-	m, disk, err := l.fullest()
+	h, err := l.holding(ctx, l.all())
 	if err != nil {
 		return err
 	}
-	spots, err := l.spoil(m, disk, 8)
+	m, place, err := l.fullest(h)
 	if err != nil {
 		return err
+	}
+	if m == nil {
+		r.Untested = "no disk holds data of the run"
+		return nil
+	}
+	spots, err := l.spoil(m, m.bays[place], h, 8)
+	if err != nil {
+		return err
+	}
+	r.Victims = []string{m.diskName(place)}
+	for _, s := range spots {
+		r.AtRisk += s.size
+	}
+	if len(spots) == 0 {
+		r.Untested = "there was no byte to spoil"
+		return nil
 	}
 	l.step("reading with spoiled blocks")
 	if r.Read, r.Survived, err = l.readFiles(ctx, l.all(), reading{}); err != nil {
 		return err
 	}
 	l.step("scrubbing")
-	begun := time.Now()
+	begun, before := time.Now(), l.meter()
 	if arrays(l.scheme) {
 		if err := l.verify(ctx, m); err != nil {
 			return err
@@ -57,6 +75,7 @@ func (l *lab) corruption(ctx context.Context, r *result.FaultResult) error {
 		return err
 	}
 	r.Repair.Needed, r.Repair.Complete = true, left == 0
+	r.Repair.Strain = l.meter().since(before, l.cfg.Setup.CPUs).strain
 	if left == 0 {
 		r.Repair.Seconds = time.Since(begun).Seconds()
 	}
@@ -104,36 +123,44 @@ func (l *lab) verify(ctx context.Context, m *machine) error {
 	return nil
 }
 
-// fullest finds the disk with most on it: on one of many small disks there might be nothing.
-func (l *lab) fullest() (at *machine, disk *bay, err error) {
-	most := int64(-1)
+// fullest finds the disk with most of the users' data on it, so that there are several blocks
+// to spoil: on one of many small disks there is one or none. In arrays it is the one with most
+// of its array's data, of a node that has some.
+func (l *lab) fullest(h holding) (at *machine, place int, err error) {
+	most := int64(0)
 	for _, m := range l.nodes {
-		for _, b := range m.bays {
-			n, err := l.stored(b)
-			if err != nil {
-				return nil, nil, err
+		for i, b := range m.bays {
+			n := h.disk[b]
+			if arrays(l.scheme) && h.node[m] > 0 {
+				if n, err = l.stored(b); err != nil {
+					return nil, 0, err
+				}
 			}
 			if n > most {
-				at, disk, most = m, b, n
+				at, place, most = m, i, n
 			}
 		}
 	}
-	return at, disk, nil
+	return at, place, nil
 }
 
-// spoil inverts up to n bytes on one disk, each in another file.
-func (l *lab) spoil(m *machine, b *bay, n int) ([]spot, error) {
-	rng := rand.New(rand.NewPCG(l.cfg.Setup.Seed, 0xbad))
+// spoil inverts up to n bytes on one disk, each in another file: in those of users' blocks
+// first, then in parity.
+func (l *lab) spoil(m *machine, b *bay, h holding, n int) ([]spot, error) {
+	rng := l.lots(result.Corruption)
 	var all []spot
 	err := walk(l.cfg.FS, b.dir, func(name string, size int64) {
 		if l.keeps(name) && size > 0 {
-			all = append(all, spot{m: m, name: name, off: rng.Int64N(size)})
+			all = append(all, spot{m: m, name: name, size: size, off: rng.Int64N(size)})
 		}
 	})
 	if err != nil {
 		return nil, err
 	}
 	rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	slices.SortStableFunc(all, func(x, y spot) int {
+		return b2i(h.file[b][path.Base(y.name)]) - b2i(h.file[b][path.Base(x.name)])
+	})
 	all = all[:min(n, len(all))]
 	for i := range all {
 		if err := l.invert(&all[i]); err != nil {
@@ -141,6 +168,13 @@ func (l *lab) spoil(m *machine, b *bay, n int) ([]spot, error) {
 		}
 	}
 	return all, nil
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // invert changes a byte.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -18,28 +19,18 @@ func (l *lab) fault(ctx context.Context, f result.Fault) (result.FaultResult, er
 	r := result.FaultResult{Fault: f, Title: f.Title()}
 	s := l.stats()
 	l.missing, l.lost = s.Blocks.Missing, s.Parity.Lost
-	n := len(l.nodes)
-	at := func(i int) *machine { return l.nodes[i%n] }
 	var err error
 	switch f {
 	case result.SlowNode:
-		err = l.slowNode(ctx, at(1), &r)
+		err = l.slowNode(ctx, &r)
 	case result.Corruption:
 		err = l.corruption(ctx, &r)
 	case result.Disk:
-		err = l.lostDisk(ctx, at(2), &r)
-	case result.Node:
-		err = l.lostNodes(ctx, []*machine{at(3)}, false, &r)
-	case result.TwoNodes:
-		err = l.lostNodes(ctx, l.nodes[:min(2, n)], false, &r) // dealt out to racks in turn
+		err = l.lostDisk(ctx, &r)
+	case result.Node, result.TwoNodes:
+		err = l.lostNodes(ctx, f, false, &r)
 	case result.Rack:
-		var gone []*machine
-		for _, m := range l.nodes {
-			if m.rack == l.cfg.Setup.Racks-1 {
-				gone = append(gone, m)
-			}
-		}
-		err = l.lostNodes(ctx, gone, true, &r)
+		err = l.lostNodes(ctx, f, true, &r)
 	}
 	if err == nil {
 		err = l.mend(ctx)
@@ -126,6 +117,7 @@ func (l *lab) repaired(stood []*bay, had int64, u used, took time.Duration, sett
 		return nil
 	}
 	p.Seconds = max(0, took.Seconds())
+	p.Strain, p.CPUPerByte = u.strain, u.cpuSeconds/float64(p.Rebuilt)
 	p.NetBytes, p.DiskWritten = u.link.Received, u.disk.BytesWritten
 	p.DiskRead = max(0, u.disk.BytesRead-u.client.Received) // clients that read at the same time
 	p.NetPerByte, p.ReadPerByte = float64(p.NetBytes)/float64(p.Rebuilt), float64(p.DiskRead)/float64(p.Rebuilt)
@@ -148,7 +140,18 @@ func join(a, b string) string {
 }
 
 // lostNodes takes machines away at once.
-func (l *lab) lostNodes(ctx context.Context, gone []*machine, busy bool, r *result.FaultResult) error {
+func (l *lab) lostNodes(ctx context.Context, f result.Fault, busy bool, r *result.FaultResult) error {
+	h, err := l.holding(ctx, l.all())
+	if err != nil {
+		return err
+	}
+	gone, untested := l.drawNodes(f, h, l.lots(f))
+	if r.Untested = untested; untested != "" {
+		return nil
+	}
+	if err := l.hit(r, bays(gone), machineNames(gone)...); err != nil || r.Untested != "" {
+		return err
+	}
 	stood := without(l.nodes, gone)
 	had, err := l.storedAll(stood)
 	if err != nil {
@@ -214,40 +217,51 @@ func each(machines []*machine, do func(*machine) error) error {
 // lostDisk pulls a disk out of a machine, and lets it be repaired in peace; then another one,
 // while the data is read. In an array it is replaced by a new one; elsewhere its blocks are
 // made again on the disks that are left.
-func (l *lab) lostDisk(ctx context.Context, m *machine, r *result.FaultResult) error {
+func (l *lab) lostDisk(ctx context.Context, r *result.FaultResult) error {
+	rng := l.lots(result.Disk)
 	if arrays(l.scheme) {
-		return l.lostMember(ctx, m, r)
+		return l.lostMember(ctx, rng, r)
 	}
-	noticed, err := l.pull(ctx, m, r, func() error { return l.touch(ctx) })
-	if err != nil {
+	noticed, err := l.pull(ctx, rng, r, func(*result.FaultResult) error { return l.touch(ctx) })
+	if err != nil || r.Untested != "" {
 		return err
 	}
-	if err := l.putBack(ctx, m); err != nil {
-		return err
-	}
+	// The first disk came back as a disk with nothing of value on it: another one is drawn.
 	var second result.FaultResult
-	_, err = l.pull(ctx, m, &second, func() error { return l.hurt(ctx, r) })
-	if err != nil {
+	second.Title = r.Title
+	if _, err = l.pull(ctx, rng, &second, func(s *result.FaultResult) error { return l.hurt(ctx, s) }); err != nil {
 		return err
 	}
-	r.Rebuilding, r.Repair.Detect = r.Read, noticed.Seconds()
-	if err := l.writing(ctx, r); err != nil {
-		return err
-	}
-	return l.putBack(ctx, m)
+	r.Read, r.Rebuilding, r.Survived, r.Write = second.Read, second.Read, second.Survived, second.Write
+	r.Untested, r.Victims, r.AtRisk = second.Untested, second.Victims, second.AtRisk
+	r.Repair.Detect = noticed.Seconds()
+	return nil
 }
 
-// pull takes the first disk out of a machine with plain ones and measures its repair; use is
-// what uses the disks so that it is noticed: then repair begins at once.
-func (l *lab) pull(ctx context.Context, m *machine, r *result.FaultResult, use func() error) (noticed time.Duration, err error) {
-	stood := slices.DeleteFunc(bays(l.nodes), func(b *bay) bool { return b == m.bays[0] })
+// pull takes a disk out of a machine with plain ones, measures its repair and puts it back;
+// use is what uses the disks so that it is noticed: then repair begins at once. Writing
+// without the disk is measured if use has measured reading.
+func (l *lab) pull(ctx context.Context, rng *rand.Rand, r *result.FaultResult, use func(*result.FaultResult) error) (noticed time.Duration, err error) {
+	h, err := l.holding(ctx, l.all())
+	if err != nil {
+		return 0, err
+	}
+	m, place, untested := l.drawDisk(h, rng)
+	if r.Untested = untested; untested != "" {
+		return 0, nil
+	}
+	out := m.bays[place]
+	if err := l.hit(r, []*bay{out}, m.diskName(place)); err != nil || r.Untested != "" {
+		return 0, err
+	}
+	stood := slices.DeleteFunc(bays(l.nodes), func(b *bay) bool { return b == out })
 	had, err := l.storedOn(stood)
 	if err != nil {
 		return 0, err
 	}
 	l.step("a disk is pulled out")
 	before := l.meter()
-	m.bays[0].disk.Pull()
+	out.disk.Pull()
 	done := make(chan error, 1)
 	var at time.Time
 	go func() {
@@ -256,7 +270,7 @@ func (l *lab) pull(ctx context.Context, m *machine, r *result.FaultResult, use f
 			return l.stats().Nodes.FailedVolumes > 0, "no volume has failed"
 		})
 	}()
-	err = use()
+	err = use(r)
 	if err := errors.Join(err, <-done); err != nil {
 		return 0, err
 	}
@@ -265,12 +279,20 @@ func (l *lab) pull(ctx context.Context, m *machine, r *result.FaultResult, use f
 		r.Note, end = settled.Error(), time.Now()
 	}
 	u := l.meter().since(before, l.cfg.Setup.CPUs)
-	return at.Sub(before.at), l.repaired(stood, had, u, end.Sub(at), settled == nil, r)
+	if err := l.repaired(stood, had, u, end.Sub(at), settled == nil, r); err != nil {
+		return 0, err
+	}
+	if r.Read.Measured {
+		if err := l.writing(ctx, r); err != nil {
+			return 0, err
+		}
+	}
+	return at.Sub(before.at), l.putBack(ctx, m, out)
 }
 
-func (l *lab) putBack(ctx context.Context, m *machine) error {
+func (l *lab) putBack(ctx context.Context, m *machine, disk *bay) error {
 	l.step("putting the disk in again")
-	m.bays[0].disk.Plug()
+	disk.disk.Plug()
 	if err := l.restart(ctx, m); err != nil {
 		return err
 	}
@@ -294,9 +316,20 @@ func (l *lab) touch(ctx context.Context) error {
 }
 
 // lostMember is lostDisk for an array.
-func (l *lab) lostMember(ctx context.Context, m *machine, r *result.FaultResult) error {
+func (l *lab) lostMember(ctx context.Context, rng *rand.Rand, r *result.FaultResult) error {
+	h, err := l.holding(ctx, l.all())
+	if err != nil {
+		return err
+	}
+	m, place, untested := l.drawDisk(h, rng)
+	if r.Untested = untested; untested != "" {
+		return nil
+	}
+	if err := l.hit(r, []*bay{m.bays[place]}, m.diskName(place)); err != nil || r.Untested != "" {
+		return err
+	}
 	begin := time.Now()
-	m.bays[0].disk.Pull()
+	m.bays[place].disk.Pull()
 	if err := l.hurt(ctx, r); err != nil {
 		return err
 	}
@@ -307,19 +340,20 @@ func (l *lab) lostMember(ctx context.Context, m *machine, r *result.FaultResult)
 		return err
 	}
 	r.Repair.Detect = time.Since(begin).Seconds()
-	fresh, err := l.replace(ctx, m, 0)
+	fresh, err := l.replace(ctx, m, place)
 	if err != nil {
 		return err
 	}
 	if err := l.repairing(ctx, []*bay{fresh}, 0, false, r); err != nil {
 		return err
 	}
-	m.bays[1].disk.Pull()
+	place = (place + 1) % len(m.bays)
+	m.bays[place].disk.Pull()
 	if err := errors.Join(l.touch(ctx), l.noticed(ctx, m)); err != nil {
 		return err
 	}
 	second := result.FaultResult{Title: r.Title}
-	if fresh, err = l.replace(ctx, m, 1); err != nil {
+	if fresh, err = l.replace(ctx, m, place); err != nil {
 		return err
 	}
 	err = l.repairing(ctx, []*bay{fresh}, 0, true, &second)
@@ -336,14 +370,14 @@ func (l *lab) noticed(ctx context.Context, m *machine) error {
 
 // replace puts a new disk into the place of one that was pulled, for an array to rebuild.
 func (l *lab) replace(ctx context.Context, m *machine, place int) (*bay, error) {
-	old := m.bays[place]
-	m.bays[place] = old.spare
+	old, fresh := m.bays[place], m.spare[0]
+	m.bays[place], m.spare = fresh, m.spare[1:]
 	a := l.admin(m.index)
 	defer a.Close()
-	if _, err := a.ArrayReplace(ctx, &control.ArrayReplaceRequest{Old: old.dir, New: old.spare.dir}); err != nil {
+	if _, err := a.ArrayReplace(ctx, &control.ArrayReplaceRequest{Old: old.dir, New: fresh.dir}); err != nil {
 		return nil, fmt.Errorf("redundancy: %w", err)
 	}
-	return old.spare, nil
+	return fresh, nil
 }
 
 func (l *lab) restart(ctx context.Context, m *machine) error {
@@ -353,36 +387,73 @@ func (l *lab) restart(ctx context.Context, m *machine) error {
 	return l.cluster.StartDataNode(ctx, m.index)
 }
 
-// slowNode makes disks and link of a machine ten times slower.
-func (l *lab) slowNode(ctx context.Context, m *machine, r *result.FaultResult) (err error) {
-	s := &l.cfg.Setup
-	slow := func(rate float64) int64 {
-		if rate == 0 {
-			return 10e6
-		}
-		return max(1, int64(rate/10))
-	}
-	m.link.SetLimits(slow(s.LinkRate), seconds(s.LinkLatency)*5)
-	for _, b := range m.bays {
-		b.disk.SetLimits(slow(s.DiskRate), seconds(s.DiskLatency)*10)
-	}
-	defer func() {
-		m.link.SetLimits(int64(s.LinkRate), seconds(s.LinkLatency)/2)
-		for _, b := range m.bays {
-			b.disk.SetLimits(int64(s.DiskRate), seconds(s.DiskLatency))
-		}
-	}()
+// slowNode makes disks and link of a machine ten times slower and reads half of the files.
+func (l *lab) slowNode(ctx context.Context, r *result.FaultResult) (err error) {
 	var some []int
 	for i := 0; i < l.cfg.files(); i += 2 {
 		some = append(some, i)
 	}
-	l.step("reading with a slow node")
-	if r.Read, r.Survived, err = l.readFiles(ctx, some, reading{positioned: true}); err != nil {
+	h, err := l.holding(ctx, some)
+	if err != nil {
 		return err
 	}
+	rng := l.lots(result.SlowNode)
+	// With two replicas or more readers may all go to the others: then nothing was tested, and
+	// another node is drawn.
+	for range 5 {
+		drawn, untested := l.drawNodes(result.SlowNode, h, rng)
+		if untested != "" {
+			if r.Untested == "" {
+				r.Untested = untested
+			}
+			return nil
+		}
+		if err := l.slowReads(ctx, drawn[0], some, r); err != nil || r.Untested == "" {
+			return err
+		}
+		delete(h.node, drawn[0])
+	}
+	return nil
+}
+
+// slowReads reads files while a machine is slow.
+func (l *lab) slowReads(ctx context.Context, m *machine, files []int, r *result.FaultResult) (err error) {
+	r.Untested = ""
+	if err := l.hit(r, m.bays, m.name()); err != nil || r.Untested != "" {
+		return err
+	}
+	l.slow(m, 10)
+	defer l.slow(m, 1)
+	l.step("reading with a slow node")
+	before := m.link.Counters()
+	if r.Read, r.Survived, err = l.readFiles(ctx, files, reading{positioned: true}); err != nil {
+		return err
+	}
+	if sent := m.link.Counters().Sub(before).Sent; sent < min(l.cfg.Setup.BlockBytes, pieceBytes)/2 {
+		r.Untested = "no read came to the slow node"
+		return nil
+	}
 	l.step("hedged reads with a slow node")
-	r.Hedged, _, err = l.readFiles(ctx, some, reading{positioned: true, hedged: true})
+	r.Hedged, _, err = l.readFiles(ctx, files, reading{positioned: true, hedged: true})
 	return err
+}
+
+// slow makes a machine so many times slower than the others.
+func (l *lab) slow(m *machine, times float64) {
+	s := &l.cfg.Setup
+	rate := func(all float64) int64 {
+		switch {
+		case times == 1:
+			return int64(all)
+		case all == 0: // unlimited
+			return 10e6
+		}
+		return max(1, int64(all/times))
+	}
+	m.link.SetLimits(rate(s.LinkRate), seconds(s.LinkLatency*times)/2)
+	for _, b := range m.bays {
+		b.disk.SetLimits(rate(s.DiskRate), seconds(s.DiskLatency*times))
+	}
 }
 
 // mend waits until all is well again and writes anew what the fault has cost.

@@ -28,13 +28,14 @@ import (
 type lab struct {
 	cfg     *Config
 	scheme  result.Scheme
+	round   int // from 0
 	dir     string
 	cluster *minicluster.Cluster
 	net     slownet.Net
 	nodes   []*machine
 	clients []*station
 	step    func(format string, args ...any) // tells what is being done
-	watch   *stallWatch
+	watch   *strainWatch
 
 	user string // the superuser
 
@@ -52,14 +53,14 @@ type machine struct {
 	link  *slownet.Node
 	fs    *slowfs.FS
 	bays  []*bay
-	scrub bool // the next start of the datanode reads everything once
+	spare []*bay // disks for replacements, not in use yet
+	scrub bool   // the next start of the datanode reads everything once
 }
 
-// bay is a place for a disk: the one that is in it and those that were in it before.
+// bay is a place for a disk, with the disk that is in it.
 type bay struct {
-	dir   string
-	disk  *slowfs.Disk
-	spare *bay // for a replacement; nil: none
+	dir  string
+	disk *slowfs.Disk
 }
 
 // station is a client machine with one stream.
@@ -88,8 +89,8 @@ func replicas(s result.Scheme) uint16 {
 const root = "/data"
 
 // newLab starts a cluster for a scheme below the run's directory.
-func newLab(ctx context.Context, cfg *Config, scheme result.Scheme, step func(string, ...any)) (*lab, error) {
-	l := &lab{cfg: cfg, scheme: scheme, dir: path.Join(cfg.Dir, string(scheme)), step: step}
+func newLab(ctx context.Context, cfg *Config, scheme result.Scheme, round int, step func(string, ...any)) (*lab, error) {
+	l := &lab{cfg: cfg, scheme: scheme, round: round, dir: path.Join(cfg.Dir, string(scheme)), step: step}
 	for i := range cfg.Setup.Datanodes {
 		m, err := l.newMachine(i)
 		if err != nil {
@@ -108,14 +109,14 @@ func newLab(ctx context.Context, cfg *Config, scheme result.Scheme, step func(st
 	if err != nil {
 		return nil, fmt.Errorf("redundancy: %w", err)
 	}
-	l.watch = newStallWatch()
+	l.watch = newStrainWatch()
 	if err := l.open(ctx); err != nil {
 		return nil, errors.Join(err, l.close())
 	}
 	return l, nil
 }
 
-// newMachine makes the disks of a node, and one more for each bay that may have to be replaced.
+// newMachine makes the disks of a node, and one more for each that is replaced in a run.
 func (l *lab) newMachine(i int) (*machine, error) {
 	s := &l.cfg.Setup
 	m := &machine{index: i, rack: i % s.Racks}
@@ -133,11 +134,12 @@ func (l *lab) newMachine(i int) (*machine, error) {
 		}
 		m.bays = append(m.bays, b)
 	}
-	var err error
 	for d := range 2 {
-		if m.bays[d].spare, err = newBay("new" + strconv.Itoa(d+1)); err != nil {
+		b, err := newBay("new" + strconv.Itoa(d+1))
+		if err != nil {
 			return nil, fmt.Errorf("redundancy: %w", err)
 		}
+		m.spare = append(m.spare, b)
 	}
 	m.fs = slowfs.New(l.cfg.FS, disks)
 	m.fs.Volatile = true
@@ -152,7 +154,7 @@ func (l *lab) nameNode(c *namenode.Config) {
 	c.Files.Defaults.BlockSize = s.BlockBytes
 	c.Files.Defaults.Replication = replicas(l.scheme)
 	beat := l.cfg.DeadAfter / 40
-	c.Blocks.Seed = s.Seed
+	c.Blocks.Seed = s.Seed + uint64(l.round)<<32 // other places in each round
 	c.Blocks.Liveness = blockmanager.Liveness{Heartbeat: beat, Recheck: (l.cfg.DeadAfter - 10*beat) / 2, Stale: l.cfg.DeadAfter}
 	c.Blocks.Repair = blockmanager.Repairing{Interval: 50 * time.Millisecond, WorkMultiplier: 4, MaxStreams: 4, MaxStreamsHard: 8, PendingTimeout: 20 * time.Second}
 	c.Blocks.Parity = blockmanager.Folding{Idle: l.cfg.foldIdle(), Streams: 2, Retry: 2 * l.cfg.foldIdle()}

@@ -22,10 +22,12 @@ type meter struct {
 	link   slownet.Counters // of datanodes
 	client slownet.Counters
 	lines  []time.Duration // out and in of each link, datanodes first
+	watch  *strainWatch
+	late   time.Duration // in all
 }
 
 func (l *lab) meter() meter {
-	m := meter{at: time.Now(), cpu: cpuTime()}
+	m := meter{at: time.Now(), cpu: cpuTime(), watch: l.watch, late: l.watch.total()}
 	for _, d := range l.disks() {
 		m.disk = m.disk.Add(d.Counters())
 		m.busy = append(m.busy, d.Busy())
@@ -52,14 +54,19 @@ type used struct {
 	client      slownet.Counters
 	busiestDisk float64 // seconds of work
 	busiestLink float64 // the same, of datanodes' links
-	cpu         float64 // share of all processors
+	cpuSeconds  float64
+	strain      result.Strain
 }
 
 func (m meter) since(before meter, cpus int) used {
 	u := used{seconds: m.at.Sub(before.at).Seconds(), disk: m.disk.Sub(before.disk), link: m.link.Sub(before.link), client: m.client.Sub(before.client)}
 	u.busiestDisk = most(m.busy, before.busy)
 	u.busiestLink = most(m.lines, before.lines)
-	u.cpu = (m.cpu - before.cpu).Seconds() / u.seconds / float64(cpus)
+	u.cpuSeconds = (m.cpu - before.cpu).Seconds()
+	if u.seconds > 0 {
+		u.strain = result.Strain{CPU: u.cpuSeconds / u.seconds / float64(cpus), Late: (m.late - before.late).Seconds() / u.seconds,
+			Stall: m.watch.longest(before.at).Seconds()}.Judge()
+	}
 	return u
 }
 
@@ -125,7 +132,7 @@ func (l *lab) run(ctx context.Context, files []int, stop <-chan struct{}, do job
 		return result.Load{}, &t, ctx.Err()
 	}
 	u := l.meter().since(before, l.cfg.Setup.CPUs)
-	l.cpu = max(l.cpu, u.cpu)
+	l.cpu = max(l.cpu, u.strain.CPU)
 	r := summary(&t, u, pieces)
 	if int(next.Load()) >= 2*len(l.clients) && w.seconds > 0 {
 		done := float64(w.bytes)
@@ -142,16 +149,16 @@ func (l *lab) run(ctx context.Context, files []int, stop <-chan struct{}, do job
 // summary is a load as a whole.
 func summary(t *tally, u used, pieces []time.Duration) result.Load {
 	r := result.Load{Measured: true, Bytes: t.bytes.Load(), Seconds: u.seconds, Failed: int(t.failed.Load())}
-	r.Rate = float64(r.Bytes) / u.seconds
+	r.Rate, r.Strain = float64(r.Bytes)/u.seconds, u.strain
 	r.BusiestDisk, r.BusiestLink = u.busiestDisk/u.seconds, u.busiestLink/u.seconds
 	if r.Bytes > 0 {
 		n := float64(r.Bytes)
-		r.NetPerByte = float64(u.link.Received+u.client.Received) / n
+		r.NetPerByte, r.CPUPerByte = float64(u.link.Received+u.client.Received)/n, u.cpuSeconds/n
 		r.DiskReadPerByte, r.DiskWritePerByte = float64(u.disk.BytesRead)/n, float64(u.disk.BytesWritten)/n
 	}
 	slices.Sort(pieces)
 	if n := len(pieces); n > 0 {
-		r.P50, r.P99 = pieces[n/2].Seconds(), pieces[n*99/100].Seconds()
+		r.P50, r.P90, r.P99, r.Max = pieces[n/2].Seconds(), pieces[n*90/100].Seconds(), pieces[n*99/100].Seconds(), pieces[n-1].Seconds()
 	}
 	return r
 }

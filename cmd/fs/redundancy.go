@@ -29,6 +29,7 @@ type redundancyOptions struct {
 	out, dir           string
 	quick, noModel     bool
 	verbose            bool
+	repeatGiven        bool
 }
 
 // runRedundancy compares ways to keep data on a live cluster, and in a model of a fleet.
@@ -50,17 +51,18 @@ func runRedundancy(ctx context.Context, e *env, args []string) int {
 	flags.IntVar(&s.DisksPerNode, "disks", s.DisksPerNode, "disks of a datanode, which its array is made of")
 	flags.IntVar(&s.Parity, "k", s.Parity, "blocks to a parity block across nodes, 2 to 16")
 	flags.IntVar(&s.Clients, "clients", 0, "client machines, each with a link of its own (default twice the datanodes)")
+	flags.IntVar(&s.Repeat, "repeat", s.Repeat, "how often everything is measured, each time on a new cluster")
 	flags.StringSliceVar(&o.schemes, "scheme", nil, "only these: "+names(result.Schemes()))
 	flags.StringSliceVar(&o.faults, "fault", nil, "only these: "+names(result.Faults()))
-	flags.BoolVar(&o.quick, "quick", false, "a quarter of the data")
+	flags.BoolVar(&o.quick, "quick", false, "a quarter of the data, and everything once unless --repeat says otherwise")
 	flags.StringVar(&o.out, "out", "", "directory for report.html, results.csv and results.json")
 	flags.StringVar(&o.dir, "dir", "", "where the emulated disks keep their files (default the system's temporary directory)")
 	flags.BoolVar(&o.noModel, "no-model", false, "only the live run, without the model of a fleet")
 	flags.Uint64Var(&s.Seed, "seed", s.Seed, "of the data, and of what is spoiled")
 	flags.BoolVarP(&o.verbose, "verbose", "v", false, "log what the nodes do")
 	flags.Usage = func() {
-		fmt.Fprintf(e.stderr, "Usage: fs redundancy [flags]\n\nCompares no redundancy, replicas and RAID-5, in a node and across nodes: a live cluster for\n"+
-			"each, on the same emulated disks and links, with the same data and the same faults.\n\n%s", flags.FlagUsages())
+		whole := redundancy.Expect(redundancy.Config{Setup: redundancy.Defaults()})
+		fmt.Fprintf(e.stderr, redundancyUsage, roughly(whole), flags.FlagUsagesWrapped(80))
 	}
 	switch err := flags.Parse(args); {
 	case errors.Is(err, pflag.ErrHelp):
@@ -72,17 +74,46 @@ func runRedundancy(ctx context.Context, e *env, args []string) int {
 		fmt.Fprintf(e.stderr, "fs redundancy: unexpected argument %q\n", flags.Arg(0))
 		return exitUsage
 	}
+	o.repeatGiven = flags.Changed("repeat")
 	s.DiskLatency, s.LinkLatency = diskLatency.Seconds(), linkLatency.Seconds()
 	cfg, err := o.config(s)
 	if err != nil {
 		fmt.Fprintln(e.stderr, "fs redundancy:", err)
 		return exitUsage
 	}
-	if err := compare(ctx, e, cfg, &o); err != nil {
+	switch err := compare(ctx, e, cfg, &o); {
+	case ctx.Err() != nil:
+		fmt.Fprintln(e.stderr, "fs redundancy: interrupted")
+		return exitInterrupted
+	case err != nil:
 		fmt.Fprintln(e.stderr, "fs redundancy:", err)
 		return exitFailed
 	}
 	return 0
+}
+
+const redundancyUsage = `Usage: fs redundancy [flags]
+
+Compares no redundancy, replicas and RAID-5, in a node and across nodes: a live
+cluster for each, on the same emulated disks and links, with the same data and
+the same faults. Without flags everything is measured three times, which takes
+about %s on a machine with nothing else to do. Ctrl-C ends a run early
+and keeps what was measured to its end.
+
+Exit codes: 0; 1 if a scheme could not be run to its end, or a fault hit no data
+("not tested"); 130 after Ctrl-C; 255 if the command line is wrong.
+
+%s`
+
+// exitInterrupted is the code of a command that was ended by Ctrl-C.
+const exitInterrupted = 130
+
+// roughly writes a time for people who plan their day.
+func roughly(d time.Duration) string {
+	if d < 90*time.Second {
+		return fmt.Sprintf("%d s", int(d.Seconds()+0.5))
+	}
+	return fmt.Sprintf("%d min", int(d.Minutes()+0.5))
 }
 
 func secondsOf(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
@@ -117,6 +148,9 @@ func (o *redundancyOptions) config(s result.Setup) (*redundancy.Config, error) {
 	s.DiskRate, s.LinkRate = o.diskMBps*1e6, o.linkMBps*1e6
 	if o.quick {
 		s.DataBytes = max(s.FileBytes, s.DataBytes/4)
+		if !o.repeatGiven {
+			s.Repeat = 1
+		}
 	}
 	cfg := &redundancy.Config{FS: vfs.OS(), Dir: "disks", Setup: s}
 	for _, x := range o.schemes {
@@ -151,10 +185,11 @@ func compare(ctx context.Context, e *env, cfg *redundancy.Config, o *redundancyO
 	cfg.Progress = bar.step
 	run, err := redundancy.Run(ctx, *cfg)
 	bar.end()
-	if err != nil {
+	if err != nil && (run == nil || len(run.Schemes) == 0) {
 		return err
 	}
-	return present(e, run, o)
+	// After Ctrl-C what was measured to its end is shown and written like a whole run.
+	return errors.Join(present(e, run, o), err)
 }
 
 // checkOut makes the directory for results and tries whether it can be written.
@@ -170,7 +205,8 @@ func checkOut(dir string) error {
 }
 
 // present shows a run as tables and writes its files. A scheme that could not be run to its
-// end makes the command fail, after all that was measured is there.
+// end, and a fault that has hit nothing, make the command fail, after all that was measured is
+// there.
 func present(e *env, run *result.Run, o *redundancyOptions) error {
 	rep := &report.Report{Run: run}
 	if !o.noModel {
@@ -188,13 +224,16 @@ func present(e *env, run *result.Run, o *redundancyOptions) error {
 				return err
 			}
 		}
-		fmt.Fprintf(e.stdout, "\nEverything is in %s: report.html, results.csv, results.json.\n", o.out)
+		fmt.Fprintf(e.stdout, "\nreport.html, results.csv and results.json have all of it. They are in\n%s\n", o.out)
 	}
 	var errs []error
 	for _, s := range run.Schemes {
 		if s.Err != "" {
 			errs = append(errs, fmt.Errorf("%s: %s", s.Title, s.Err))
 		}
+	}
+	for _, text := range run.Untested() {
+		errs = append(errs, errors.New(text))
 	}
 	return errors.Join(errs...)
 }
@@ -224,21 +263,41 @@ func newProgress(w io.Writer) *progress {
 	return p
 }
 
-const barWidth = 24
+const (
+	barWidth = 16
+	// lineWidth leaves the last column of a terminal free: some begin a new line in it.
+	lineWidth = 79
+)
 
 func (p *progress) step(s redundancy.Step) {
 	text := fmt.Sprintf("%s: %s", s.Scheme.Title(), s.Doing)
+	if s.Rounds > 1 {
+		text = fmt.Sprintf("%d/%d %s", s.Round, s.Rounds, text)
+	}
+	clock := fmt.Sprintf("%s, %s left", minutes(time.Since(p.begun)), minutes(s.Left))
 	if !p.tty {
-		fmt.Fprintf(p.w, "%5.0f s  %2d/%d  %s\n", time.Since(p.begun).Seconds(), s.Done, s.Total, text)
+		fmt.Fprintln(p.w, cutTo(fmt.Sprintf("%16s  %3d/%d  %s", clock, s.Done, s.Total, text), lineWidth))
 		return
 	}
 	full := barWidth * s.Done / max(1, s.Total)
-	line := fmt.Sprintf("[%s%s] %3d%% %4.0f s  %s", strings.Repeat("#", full), strings.Repeat(".", barWidth-full), 100*s.Done/max(1, s.Total), time.Since(p.begun).Seconds(), text)
-	if len(line) > 110 {
-		line = line[:110]
+	line := cutTo(fmt.Sprintf("[%s%s] %s  %s", strings.Repeat("#", full), strings.Repeat(".", barWidth-full), clock, text), lineWidth)
+	n := len([]rune(line))
+	fmt.Fprintf(p.w, "\r%s%s", line, strings.Repeat(" ", max(0, p.last-n)))
+	p.last = n
+}
+
+// minutes writes a time as 2:05.
+func minutes(d time.Duration) string {
+	s := int(d.Seconds())
+	return fmt.Sprintf("%d:%02d", s/60, s%60)
+}
+
+// cutTo cuts a line to so many characters.
+func cutTo(s string, width int) string {
+	if r := []rune(s); len(r) > width {
+		return string(r[:width])
 	}
-	fmt.Fprintf(p.w, "\r%s%s", line, strings.Repeat(" ", max(0, p.last-len(line))))
-	p.last = len(line)
+	return s
 }
 
 // end removes the bar.

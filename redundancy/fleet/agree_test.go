@@ -6,8 +6,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"redoubt/redundancy/result"
 )
 
 func plainGroup(n, m int, mttf, mttr float64, serial bool) Group {
@@ -42,7 +40,7 @@ func groups(t testing.TB) map[string]Group {
 		}
 	}
 	for _, p := range []Params{Defaults(), Defaults().Without()} {
-		for _, s := range result.Schemes() {
+		for _, s := range Schemes() {
 			g, _, err := p.Scheme(s)
 			require.NoError(t, err)
 			all[fmt.Sprintf("fleet %s, %d outages", s, len(p.Power))] = g

@@ -3,6 +3,7 @@ package fleet
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"redoubt/redundancy/result"
 )
@@ -11,7 +12,9 @@ import (
 type Comparison struct {
 	Params  Params        `json:"params"`
 	Schemes []SchemeModel `json:"schemes"`
-	Checks  []Check       `json:"checks"` // published figures, held against the model
+	// Sensitivity is how the bytes lost change with one parameter at a time.
+	Sensitivity []Sweep `json:"sensitivity"`
+	Checks      []Check `json:"checks"` // published figures, held against the model
 }
 
 // Scheme finds the model of a scheme; nil if there is none.
@@ -28,8 +31,9 @@ func (c *Comparison) Scheme(s result.Scheme) *SchemeModel {
 type SchemeModel struct {
 	Scheme   result.Scheme `json:"scheme"`
 	Title    string        `json:"title"`
-	Overhead float64       `json:"overhead"` // bytes on disk per user byte
-	UserPB   float64       `json:"userPB"`   // what the fleet holds of user data
+	Modelled bool          `json:"modelled,omitempty"` // only here: the system does not do it
+	Overhead float64       `json:"overhead"`           // bytes on disk per user byte
+	UserPB   float64       `json:"userPB"`             // what the fleet holds of user data
 	// DiskHours and NodeHours are from the loss of a disk or of a node to full redundancy,
 	// detection included; 0: it does not come back.
 	DiskHours   float64 `json:"diskHours"`
@@ -75,6 +79,9 @@ type Options struct {
 	Seed   uint64 // the same seed gives the same figures
 }
 
+// Schemes are all schemes that the model has: those that are measured live, and others.
+func Schemes() []result.Scheme { return append(result.Schemes(), result.Modelled()...) }
+
 // Compare works out all schemes on one fleet, with and without faults that strike many nodes
 // at once, and the published figures that the model is checked against. A few seconds.
 func Compare(p Params, o Options) (*Comparison, error) {
@@ -85,8 +92,8 @@ func Compare(p Params, o Options) (*Comparison, error) {
 		o.Cycles = 100_000
 	}
 	c := &Comparison{Params: p}
-	for _, s := range result.Schemes() {
-		m := SchemeModel{Scheme: s, Title: s.Title()}
+	for _, s := range Schemes() {
+		m := SchemeModel{Scheme: s, Title: s.Title(), Modelled: slices.Contains(result.Modelled(), s)}
 		for _, x := range []struct {
 			p   Params
 			out *Outcome
@@ -104,11 +111,15 @@ func Compare(p Params, o Options) (*Comparison, error) {
 			if g.Inner != nil {
 				m.DiskHours = g.Inner.Repair
 			}
-			if s == result.RAIDNode {
+			if !pl.Spread {
 				m.NodeHours = 0
 			}
 		}
 		c.Schemes = append(c.Schemes, m)
+	}
+	var err error
+	if c.Sensitivity, err = sensitivity(p); err != nil {
+		return nil, err
 	}
 	c.Checks = Published()
 	return c, nil
@@ -117,15 +128,11 @@ func Compare(p Params, o Options) (*Comparison, error) {
 func outcome(g Group, pl Placement, o Options) Outcome {
 	exact, sim := Exact(g), Simulate(g, SimConfig{Cycles: o.Cycles, Seed: o.Seed})
 	f := Events(g, pl, exact)
-	var lost float64
-	for _, b := range f.Bytes {
-		lost += b
-	}
 	return Outcome{
 		Closed: Closed(g).Years(), Exact: exact.Years(), Sim: finite(sim.Years()), SimError: finite(sim.Error / HoursPerYear),
 		Fleet: f.MTTDL / HoursPerYear, Year: f.Year,
 		Failures: f.Events[Failures] * HoursPerYear, Unreadable: f.Events[Unreadable] * HoursPerYear,
 		Burst: f.Events[Bursted] * HoursPerYear, Ruin: f.Events[Ruined] * HoursPerYear,
-		LostPerPB: lost * 1e15, CriticalSeconds: f.Critical * 3600,
+		LostPerPB: lostPerPB(f), CriticalSeconds: f.Critical * 3600,
 	}
 }

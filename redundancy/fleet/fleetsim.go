@@ -32,6 +32,9 @@ func SimulateFleet(p Params, s result.Scheme, years float64, seed uint64) (Fleet
 	if err != nil {
 		return FleetSim{}, err
 	}
+	if !pl.Spread && len(g.Survive) > 1 {
+		return FleetSim{}, fmt.Errorf("fleet: %s is not simulated disk by disk: arrays that survive one disk are", s.Title())
+	}
 	if pl.Groups*float64(g.Units) > maxUnits {
 		return FleetSim{}, fmt.Errorf("fleet: %.0f units are too many to simulate one by one, at most %d: take larger blocks", pl.Groups*float64(g.Units), maxUnits)
 	}

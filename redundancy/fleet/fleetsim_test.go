@@ -76,6 +76,8 @@ func TestFleetSimulationAgreesWithEvents(t *testing.T) {
 		{"across, few groups", result.RAIDCluster, 5000, few},
 		{"across, unreadable", result.RAIDCluster, 2000, errors},
 		{"across, power", result.RAIDCluster, 2000, power},
+		{"RAID-6 across, slow", result.DoubleCluster, 1500, slow},
+		{"RS(6,3), power", result.ReedSolomon, 3000, power},
 		{"both", result.RAIDBoth, 6000, slow},
 		{"both, power", result.RAIDBoth, 5000, power},
 	} {

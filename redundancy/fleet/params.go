@@ -48,11 +48,13 @@ type FleetRates struct {
 	Spare float64 `json:"spare"` // bytes/s onto the one spare disk of an array
 	Copy  float64 `json:"copy"`  // bytes/s that each node adds to making lost replicas again
 	Fold  float64 `json:"fold"`  // the same for making blocks from parity: k are read for one
-	// Measured says that a live run gave the rates; otherwise they follow from DiskRate and LinkRate.
-	Measured bool    `json:"measured"`
-	DiskRate float64 `json:"diskRate"` // bytes/s of a disk
-	LinkRate float64 `json:"linkRate"` // bytes/s of a node's link, each way
-	Share    float64 `json:"share"`    // of the fleet's disks and links that repair may take
+	// Measured says that a live run gave rates; otherwise they follow from DiskRate and LinkRate.
+	// Assumed names those that this run has not measured.
+	Measured bool     `json:"measured"`
+	Assumed  []string `json:"assumed,omitempty"`
+	DiskRate float64  `json:"diskRate"` // bytes/s of a disk
+	LinkRate float64  `json:"linkRate"` // bytes/s of a node's link, each way
+	Share    float64  `json:"share"`    // of the fleet's disks and links that repair may take
 }
 
 // Defaults are 40 racks of 10 nodes with 10 disks of 16 TB, three quarters full: 64 PB raw. The disks fail at 1.5 % a
@@ -77,11 +79,14 @@ func Defaults() Params {
 // rate; spread work is bounded by the share of each node's disks and link that repair may
 // take: a copy reads and writes a byte and moves it once, a fold reads and moves k for one.
 func Hardware(disk, link, share float64, disksPerNode, k int) FleetRates {
-	d, l := disk*float64(disksPerNode)*share, link*share
-	return FleetRates{
-		Spare: disk, Copy: min(d/2, l), Fold: min(d/float64(k+1), l/float64(k)),
-		DiskRate: disk, LinkRate: link, Share: share,
-	}
+	r := FleetRates{Spare: disk, Copy: min(disk*float64(disksPerNode)*share/2, link*share), DiskRate: disk, LinkRate: link, Share: share}
+	r.Fold = r.fold(disksPerNode, k)
+	return r
+}
+
+// fold is what disks and links allow each node to add to rebuilds that read k units for one.
+func (r FleetRates) fold(disksPerNode, k int) float64 {
+	return min(r.DiskRate*float64(disksPerNode)*r.Share/float64(k+1), r.LinkRate*r.Share/float64(k))
 }
 
 // Validate names every fault of the parameters.
@@ -139,7 +144,7 @@ func (p Params) Measured(run *result.Run) Params {
 		fault  result.Fault
 	}
 	// reach takes the first of several repairs that says something.
-	reach := func(rate *float64, from ...source) {
+	reach := func(what string, rate *float64, from ...source) {
 		for _, x := range from {
 			if share := reached(run, x.scheme, x.fault); share > 0 {
 				*rate *= share
@@ -147,10 +152,14 @@ func (p Params) Measured(run *result.Run) Params {
 				return
 			}
 		}
+		r.Assumed = append(r.Assumed, what)
 	}
-	reach(&r.Spare, source{result.RAIDNode, result.Disk}, source{result.RAIDBoth, result.Disk})
-	reach(&r.Copy, source{result.Three, result.Node}, source{result.Two, result.Node}, source{result.Three, result.Disk})
-	reach(&r.Fold, source{result.RAIDCluster, result.Node}, source{result.RAIDBoth, result.Node}, source{result.RAIDCluster, result.Disk})
+	reach("onto a spare disk", &r.Spare, source{result.RAIDNode, result.Disk}, source{result.RAIDBoth, result.Disk})
+	reach("copies of replicas", &r.Copy, source{result.Three, result.Node}, source{result.Two, result.Node}, source{result.Three, result.Disk})
+	reach("from parity across nodes", &r.Fold, source{result.RAIDCluster, result.Node}, source{result.RAIDBoth, result.Node}, source{result.RAIDCluster, result.Disk})
+	if !r.Measured {
+		r.Assumed = nil // all of them
+	}
 	p.Rates = r
 	return p
 }
@@ -162,7 +171,7 @@ func reached(run *result.Run, s result.Scheme, f result.Fault) float64 {
 		return 0
 	}
 	fr := sr.Fault(f)
-	if fr == nil || !fr.Repair.Complete || fr.Repair.Rate <= 0 || fr.Repair.Limit <= 0 {
+	if fr == nil || fr.Untested != "" || !fr.Repair.Complete || fr.Repair.Rate <= 0 || fr.Repair.Limit <= 0 {
 		return 0
 	}
 	share := fr.Repair.Rate / fr.Repair.Limit
@@ -208,11 +217,17 @@ func (p Params) Scheme(s result.Scheme) (Group, Placement, error) {
 	case result.RAIDCluster:
 		return p.spread(k+1, 1, k)
 	case result.RAIDNode:
-		return p.array()
+		return p.array(k, 1)
 	case result.RAIDBoth:
 		return p.both()
+	case result.DoubleNode:
+		return p.array(2*k, 2)
+	case result.DoubleCluster:
+		return p.spread(2*k+2, 2, 2*k)
+	case result.ReedSolomon:
+		return p.spread(9, 3, 6)
 	}
-	return Group{}, Placement{}, fmt.Errorf("fleet: there is no scheme %q: want %v", s, result.Schemes())
+	return Group{}, Placement{}, fmt.Errorf("fleet: there is no scheme %q: want %v", s, Schemes())
 }
 
 // used is the bytes in use of a disk.
@@ -230,8 +245,8 @@ func (p Params) sourceErrors(bytes float64) float64 {
 // spreadHours is how long the fleet takes to make so many bytes again, all nodes together.
 func (p Params) spreadHours(bytes float64, sources int) float64 {
 	rate := p.Rates.Copy
-	if sources > 1 {
-		rate = p.Rates.Fold
+	if sources > 1 { // Fold is of groups with Parity sources
+		rate = p.Rates.Fold * p.Rates.fold(p.DisksPerNode, sources) / p.Rates.fold(p.DisksPerNode, p.Parity)
 	}
 	return bytes / (rate * float64(p.Nodes()-1)) / 3600
 }
@@ -325,14 +340,18 @@ func urgent(detect, all float64, units, survives int, places float64) []float64 
 	return times
 }
 
-// array is RAID-5 in a node: k+1 disks and one spare to write to.
-func (p Params) array() (Group, Placement, error) {
+// array is RAID in a node: k disks of data and m of parity, and a spare to write to for each
+// that is lost.
+func (p Params) array(k, m int) (Group, Placement, error) {
+	n := k + m
+	if p.DisksPerNode < n {
+		return Group{}, Placement{}, fmt.Errorf("fleet: %d disks in a node: an array of %d and %d wants %d", p.DisksPerNode, k, m, n)
+	}
 	house, perNode, together := p.outages()
-	n := p.Parity + 1
 	g := Group{
 		Ruin:  1/p.NodeMTTF + perNode,
-		Units: n, Survive: ones(1),
-		Unreadable: -math.Expm1(-p.sourceErrors(p.DiskBytes * float64(p.Parity))),
+		Units: n, Survive: ones(m),
+		Unreadable: -math.Expm1(-p.sourceErrors(p.DiskBytes * float64(k))),
 		Causes:     []Cause{{Name: "disk", Rate: 1 / p.DiskMTTF, Repair: []float64{p.DetectDisk + p.DiskBytes/p.Rates.Spare/3600}}},
 	}
 	for _, b := range house {
@@ -341,7 +360,7 @@ func (p Params) array() (Group, Placement, error) {
 	arrays := float64(p.Disks() / n)
 	return g, Placement{
 		Groups: arrays, Places: float64(p.Disks()), Nodes: float64(p.Nodes()), Racks: float64(p.Racks), BlockBytes: p.BlockBytes, LostShare: 1,
-		UserBytes: p.used() * float64(p.Parity), Overhead: float64(n) / float64(p.Parity), House: house,
+		UserBytes: p.used() * float64(k), Overhead: float64(n) / float64(k), House: house,
 		NodeRate: 1 / p.NodeMTTF, RackEvents: perNode * float64(p.Nodes()) / together,
 	}, nil
 }

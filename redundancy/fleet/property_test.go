@@ -3,6 +3,7 @@ package fleet
 import (
 	"encoding/json"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -68,7 +69,7 @@ func TestWorseIsWorse(t *testing.T) {
 
 // TestScrubbingAndFasterRebuildsHelp: the same, of a fleet's parameters.
 func TestScrubbingAndFasterRebuildsHelp(t *testing.T) {
-	for _, s := range result.Schemes() {
+	for _, s := range Schemes() {
 		loss := func(change func(*Params)) float64 {
 			p := Defaults()
 			change(&p)
@@ -147,4 +148,53 @@ func TestBadParameters(t *testing.T) {
 	_, err = SimulateFleet(Defaults(), result.Two, 1, 1)
 	require.ErrorContains(t, err, "too many")
 	require.Error(t, Group{Units: 2, Survive: ones(1), Causes: []Cause{{Name: "x", Rate: 1}}}.Validate(), "no repair time")
+}
+
+// TestSensitivity: noticing later and larger disks never help, outages never do, and where the
+// sweep passes the fleet as it is, it has the fleet's own figure.
+func TestSensitivity(t *testing.T) {
+	p := Defaults()
+	all, err := sensitivity(p)
+	require.NoError(t, err)
+	require.Len(t, all, 2)
+	for i, at := range []float64{p.DetectDisk, p.DiskBytes} {
+		sweep := all[i]
+		here := slices.Index(sweep.At, at)
+		require.GreaterOrEqual(t, here, 0, sweep.Name)
+		require.Len(t, sweep.Lines, len(Schemes()))
+		for _, l := range sweep.Lines {
+			for j := range sweep.At {
+				require.LessOrEqual(t, l.Independent[j], l.Correlated[j], l.Title)
+				// Unreadable sectors that come unread are counted by the disk: larger ones have fewer
+				// to a byte, so only the time until a loss is noticed goes one way.
+				if j > 0 && sweep.Name == "detect" {
+					require.GreaterOrEqual(t, l.Independent[j], l.Independent[j-1]*(1-1e-9), "%s: %s", sweep.Name, l.Title)
+				}
+			}
+			g, pl, err := p.Scheme(l.Scheme)
+			require.NoError(t, err)
+			require.InEpsilon(t, lostPerPB(Events(g, pl, Exact(g))), l.Correlated[here], 1e-9, l.Title)
+		}
+	}
+}
+
+// TestModelledSchemes: a second unit of parity does what it is there for, in the same space;
+// in a node it can't save the node.
+func TestModelledSchemes(t *testing.T) {
+	c, err := Compare(Defaults(), Options{Cycles: 2000})
+	require.NoError(t, err)
+	of := func(s result.Scheme) *SchemeModel { return c.Scheme(s) }
+	require.Equal(t, of(result.RAIDNode).Overhead, of(result.DoubleNode).Overhead)
+	require.Equal(t, of(result.RAIDCluster).Overhead, of(result.DoubleCluster).Overhead)
+	require.Equal(t, 1.5, of(result.ReedSolomon).Overhead)
+	require.Less(t, of(result.DoubleNode).Correlated.Unreadable, of(result.RAIDNode).Correlated.Unreadable/100)
+	require.InEpsilon(t, of(result.DoubleNode).Correlated.Ruin, of(result.RAIDNode).Correlated.Ruin, 1e-9)
+	require.Less(t, of(result.DoubleCluster).Correlated.LostPerPB, of(result.RAIDCluster).Correlated.LostPerPB/10)
+	require.Less(t, of(result.ReedSolomon).Correlated.LostPerPB, of(result.DoubleCluster).Correlated.LostPerPB)
+	require.Less(t, of(result.RAIDCluster).DiskHours, of(result.DoubleCluster).DiskHours, "eight are read for one, not four")
+	for _, s := range result.Modelled() {
+		require.True(t, of(s).Modelled)
+	}
+	_, err = SimulateFleet(Defaults(), result.DoubleNode, 1, 1)
+	require.ErrorContains(t, err, "RAID-6 in the node is not simulated disk by disk")
 }

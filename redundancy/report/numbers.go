@@ -119,3 +119,6 @@ func percent(share float64) string {
 }
 
 func ratio(x float64) string { return fmt.Sprintf("%.2fx", x) }
+
+// nanos writes seconds per byte as nanoseconds.
+func nanos(s float64) string { return short(s*1e9) + " ns" }

@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"io"
 	"regexp"
+	"strings"
 )
 
 //go:embed chart.css
@@ -18,13 +19,22 @@ var pageStyle string
 //go:embed page.html
 var pageText string
 
-var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"word": func(h string) bool { return words[h] }}).Parse(pageText))
+var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"word": func(h string) bool { return words[h] }, "glue": glue}).Parse(pageText))
+
+// glue keeps a number together with its unit, and a range in one line.
+func glue(s string) string {
+	return ranges.ReplaceAllString(units.ReplaceAllString(s, "$1\u00a0$2"), "$1\u2011$2")
+}
+
+var ranges = regexp.MustCompile(`(\([^ ()]+)-([^ ()]+\))`)
+
+var units = regexp.MustCompile(`(\d\*?) (MB/s|[kMGTP]?B\b|%|years\b|min\b|[mun]?s\b|h\b|d\b)`)
 
 // page is what the template shows.
 type page struct {
 	Title, When string
 	Style       template.CSS
-	Errors      []string
+	Errors      []string // what a reader must know before anything else
 	Sections    []section
 }
 
@@ -50,24 +60,26 @@ var how = map[string]struct {
 	tables []string
 }{
 	"survival": {"A fault is caused, and before anything is repaired every file is read and each byte compared. An array inside a node helps against " +
-		"a disk and against spoiled bytes; against the loss of its node nothing inside that node can help.", []string{"survival"}},
+		"a disk and against spoiled bytes; against the loss of its node nothing inside that node can help. The second line of a field is how many bytes of blocks and parity " +
+		"stood on what the fault struck.", []string{"survival"}},
 	"space": {"Left is cheap, up is fast. Replicas pay for speed and safety with space; parity gives most of the space back. " +
-		"Under RAID-5 across nodes a client writes two copies, not three, and the second is folded into parity behind its back.", []string{"summary"}},
-	"speed": {"What a fault does to those who read. A degraded read of parity needs all other members of a group, a replica only another copy.", []string{"speed"}},
-	"cost": {"Everything is counted until the data has its final form, the folding of copies into parity included: that reads nothing over the network.",
+		"Under RAID-5 across nodes a client writes two copies instead of three; the second is later folded into parity in the background.", []string{"summary"}},
+	"speed": {"What a fault does to those who read. The second bar is with a node lost, or with one disk lost for schemes that cannot survive a node. The thin line on a bar is its range. A degraded read of parity needs all other members of a group, a replica only another copy.", []string{"speed"}},
+	"cost": {"Everything is counted until the data has its final form, including the folding of copies into parity, which reads nothing over the network.",
 		[]string{"costs"}},
-	"moved": {"A lost replica is copied: one byte read, one sent. A byte made from parity needs all k others. An array inside a node reads as much, but sends nothing.",
+	"moved": {"Copying a lost replica reads one byte and sends one. Rebuilding from parity takes a byte from each of the k others. An array inside a node reads as much, but sends nothing.",
 		[]string{"repair"}},
-	"time": {"A rebuild inside a node ends at the speed of the one spare disk that is written. Across nodes all the others read and write a part each.",
+	"time": {"A rebuild inside a node is as fast as the one spare disk that it writes. Across nodes all other nodes read and write a part each.",
 		nil},
-	"lost-bytes": {"What of the data is lost in the long run. The hollow point is what textbooks give, with faults that know nothing of each other; " +
-		"the full one has power cuts from which some nodes do not return. The distance between them is what independence flatters.", []string{"fleet"}},
-	"first-loss": {"How long until the fleet loses anything at all, be it one block of one file. Many small losses count here as much as one large one: " +
-		"a rebuild that meets one unreadable sector loses a block, a node that dies with its array loses all that was on it.", []string{"causes"}},
-	"mttdl": {"The same for one redundancy group by itself, which is what published figures are about. It does not depend on the size of the fleet, nor on how much is lost with one fault.",
+	"lost-bytes": {"How much data is lost in the long run. The hollow point is the textbook figure, with independent failures; " +
+		"the full one includes power cuts from which some nodes do not return. The gap shows how much assuming independent failures overstates safety.", []string{"fleet"}},
+	"first-loss": {"How long until the fleet loses anything at all, even one block of one file. A small loss counts as much here as a large one: " +
+		"a rebuild that meets an unreadable sector loses one block, a node that dies with its array loses everything on it.", []string{"causes"}},
+	"mttdl": {"The same for a single redundancy group, which is what published figures are about. It depends neither on the size of the fleet nor on how much one fault loses.",
 		[]string{"methods"}},
-	"danger": {"The window in which a second fault would cost data, or a third. It is the same fleet for all: many nodes sharing a rebuild are what software " +
-		"can do and a controller, which has one spare to write to, can't.", nil},
+	"danger": {"The window in which one more fault, or two, would lose data. The fleet is the same for all schemes: software spreads a rebuild over many nodes; a controller writes to one spare.", nil},
+	"sensitivity": {"One property of the fleet is changed at a time, all others stay. A lost disk or node is in danger from the moment it is lost, so noticing it late hurts most where the rebuild is fast; " +
+		"larger disks take longer to rebuild and are less likely to be readable to their end. The lines are for faults one by one. Outages of the house hide most of this: the tables have both.", []string{"sensitivity-detect", "sensitivity-disk"}},
 }
 
 // HTML writes the page.
@@ -90,7 +102,9 @@ func (r *Report) HTML(w io.Writer) error {
 			// The chart is made here, and every text in it escaped where it is written.
 			it := item{Title: c.Title, Text: how[n].text, Chart: template.HTML(c.inline())}
 			for _, t := range how[n].tables {
-				it.Tables = append(it.Tables, byName[t])
+				if table, ok := byName[t]; ok {
+					it.Tables = append(it.Tables, table)
+				}
 			}
 			out = append(out, it)
 		}
@@ -106,25 +120,21 @@ func (r *Report) HTML(w io.Writer) error {
 	}
 	if r.Run != nil {
 		p.When = fmt.Sprintf("Measured on %s, in %s.", r.Run.Begun.UTC().Format("2 January 2006, 15:04 UTC"), seconds(r.Run.Seconds))
-		for _, s := range r.Run.Schemes {
-			if s.Err != "" {
-				p.Errors = append(p.Errors, s.Title+": the run ended early: "+s.Err)
-			}
-		}
+		p.Errors = r.Warnings()
 		p.Sections = append(p.Sections,
 			section{ID: "glance", Title: "At a glance", Parts: append(plain(byName["summary"]), chart("survival")...)},
 			section{ID: "cost", Title: "What it costs", Parts: append(chart("space", "cost"), tables("array")...)},
-			section{ID: "hurt", Title: "When something breaks", Parts: append(chart("speed", "time", "moved"), tables("slow")...)})
+			section{ID: "hurt", Title: "When something breaks", Parts: append(chart("speed", "time", "moved"), tables("slow", "latency")...)})
 	}
 	if r.Fleet != nil {
 		p.Sections = append(p.Sections, section{ID: "fleet", Title: "A fleet over the years", Facts: r.fleetFacts(),
 			Text:  r.ratesText(),
-			Parts: chart("danger", "lost-bytes", "first-loss", "mttdl")})
+			Parts: chart("danger", "lost-bytes", "first-loss", "sensitivity", "mttdl")})
 	}
 	if r.Run != nil {
 		p.Sections = append(p.Sections, section{ID: "how", Title: "How it was measured", Facts: r.setupFacts(),
 			Text: "Each scheme ran on a live cluster of its own, name node, datanodes and clients real, disks and links emulated with the same rates and latencies. " +
-				"The rates are low on purpose, so that they and not this machine are the limit.",
+				"The rates are low on purpose, so that they and not this machine are the limit. What each fault strikes is drawn among what holds data.",
 			Parts: tables("goals", "notes")})
 	}
 	if r.Fleet != nil {
@@ -147,7 +157,31 @@ func plain(t Table) []item {
 	return []item{{Tables: []Table{t}, Bare: true}}
 }
 
+// Warnings are what a reader must know before any number.
+func (r *Report) Warnings() (all []string) {
+	if r.Run == nil {
+		return nil
+	}
+	if r.Run.Interrupted != "" {
+		all = append(all, "The run was "+r.Run.Interrupted+". What had come to its end before is here.")
+	}
+	for _, s := range r.Run.Schemes {
+		if s.Err != "" {
+			all = append(all, s.Title+": the run ended early: "+s.Err)
+		}
+	}
+	all = append(all, r.Run.Untested()...)
+	if busy, of := r.strained(); busy > 0 {
+		all = append(all, fmt.Sprintf("The machine was too busy for the emulation while %d of %d numbers were measured. They are marked with *.", busy, of))
+	}
+	return all
+}
+
 func (r *Report) ratesText() string {
+	if a := r.Fleet.Params.Rates.Assumed; len(a) > 0 {
+		return "The live run says how near rebuilds come to what their disks and links allow, and the model rebuilds a fleet of real disks and links to the same share of their rates. " +
+			"This run has not measured " + strings.Join(a, " and ") + ": there the model takes all that disks and links allow."
+	}
 	if r.Fleet.Params.Rates.Measured {
 		return "The live run says how near each kind of rebuild comes to what its disks and links allow; the model rebuilds a fleet of real disks and links to the same share of their rates."
 	}
@@ -177,6 +211,7 @@ func (r *Report) setupFacts() []fact {
 		{"Datanodes", fmt.Sprintf("%d on %d racks", s.Datanodes, s.Racks)},
 		{"Disks", fmt.Sprintf("%d in each, %s, %s to seek", s.DisksPerNode, rateOr(s.DiskRate, "unlimited"), seconds(s.DiskLatency))},
 		{"Links", fmt.Sprintf("%s each way, %s", rateOr(s.LinkRate, "unlimited"), seconds(s.LinkLatency))},
+		{"Repetitions", fmt.Sprint(s.Repeat)},
 		{"Clients", fmt.Sprintf("%d with a link and a stream each", s.Clients)},
 		{"Data", fmt.Sprintf("%s in files of %s, blocks of %s", binary(s.DataBytes), binary(s.FileBytes), binary(s.BlockBytes))},
 		{"Parity", fmt.Sprintf("k = %d: %d of data to 1", s.Parity, s.Parity)},

@@ -22,7 +22,7 @@ type Report struct {
 func New(run *result.Run, p fleet.Params, o fleet.Options) (*Report, error) {
 	if run != nil {
 		if k := run.Setup.Parity; k > 0 { // the groups of the run, on nodes with disks enough
-			p.Parity, p.DisksPerNode = k, max(p.DisksPerNode, k+1)
+			p.Parity, p.DisksPerNode = k, max(p.DisksPerNode, 2*k+2)
 		}
 		p = p.Measured(run)
 	}

@@ -26,7 +26,7 @@ func sample() *result.Run {
 		Claims: []result.Claim{{Text: "writing under RAID-5 across nodes (k=4) over writing 3 replicas", Got: 1.41, Want: 1.3, Unit: "x", Met: true},
 			{Text: "bytes read wrong, in all schemes and faults", Got: 0, Want: 0, Unit: "B", Most: true, Met: true}}}
 	load := func(rate, net, write float64) result.Load {
-		return result.Load{Measured: true, Rate: rate * 1e6, Bytes: 128 << 20, Seconds: 134 / rate, NetPerByte: net, DiskWritePerByte: write, DiskReadPerByte: 0.2, P50: 0.02, P99: 0.31}
+		return result.Load{Measured: true, Rate: rate * 1e6, Bytes: 128 << 20, Seconds: 134 / rate, NetPerByte: net, DiskWritePerByte: write, DiskReadPerByte: 0.2, CPUPerByte: 4e-9, P50: 0.02, P90: 0.08, P99: 0.31, Max: 1.9}
 	}
 	for i, s := range result.Schemes() {
 		space := []float64{1, 2, 3, 1.25, 1.25, 1.5625}[i]
@@ -40,7 +40,7 @@ func sample() *result.Run {
 		survives := map[result.Fault]int{result.SlowNode: 0, result.Corruption: 1, result.Disk: 1, result.Node: 2, result.Rack: 2, result.TwoNodes: 4}
 		strength := []int{0, 2, 4, 1, 2, 2}[i]
 		for _, f := range result.Faults() {
-			y := result.FaultResult{Fault: f, Title: f.Title(), Read: load(70, 1.4, 0), Survived: result.Survived{Files: 64, Bytes: 128 << 20}}
+			y := result.FaultResult{Fault: f, Title: f.Title(), Read: load(70, 1.4, 0), Survived: result.Survived{Files: 64, Bytes: 128 << 20}, Victims: []string{"node3"}, AtRisk: 11 << 20}
 			if f == result.SlowNode {
 				y.Hedged = load(76, 1.5, 0)
 			}
@@ -48,7 +48,7 @@ func sample() *result.Run {
 				y.Survived.LostFiles, y.Survived.LostBytes = 5, 7<<20
 				y.Read.Failed = 5
 			} else if f != result.SlowNode {
-				y.Repair = result.Repair{Needed: true, Complete: f != result.Rack, Detect: 1.2, Seconds: 9, Rebuilt: 11 << 20, Rate: 1.2e6, NetBytes: 44 << 20, DiskRead: 44 << 20, MovedPerByte: 8, Limit: 2e6}
+				y.Repair = result.Repair{Needed: true, Complete: f != result.Rack, Detect: 1.2, Seconds: 9, Rebuilt: 11 << 20, Rate: 1.2e6, NetBytes: 44 << 20, DiskRead: 44 << 20, MovedPerByte: 8, NetPerByte: 4, ReadPerByte: 4, Limit: 2e6, CPUPerByte: 9e-9}
 				y.Rebuilding = load(55, 1.6, 0)
 			}
 			if f == result.Corruption {
@@ -61,8 +61,37 @@ func sample() *result.Run {
 	return r
 }
 
+// repeated is a run of three rounds that differ; in one of them the machine was busy, another
+// had a fault that hit nothing, and one number was never measured in peace.
+func repeated() *result.Run {
+	r := sample()
+	r.Setup.Repeat = 3
+	for i, by := range []float64{1, 0.9, 1.25} {
+		one := sample()
+		for j := range one.Schemes {
+			s := &one.Schemes[j]
+			s.Write.Rate *= by
+			s.Read.Rate *= by
+			s.Read.Strain.Busy = s.Scheme == result.Two
+			s.Write.Strain.Busy = i == 1
+			for k := range s.Faults {
+				f := &s.Faults[k]
+				f.Read.Rate *= by
+				f.Repair.Seconds *= by
+				f.Survived.LostBytes = int64(float64(f.Survived.LostBytes) * (by - 0.9))
+				if i == 2 && s.Scheme == result.None && f.Fault == result.Disk {
+					f.Untested = "no disk holds data of the run"
+				}
+			}
+		}
+		r.Rounds = append(r.Rounds, result.Round{Schemes: one.Schemes})
+	}
+	r.Schemes = result.Summarize(r.Rounds)
+	return r
+}
+
 func sampleReport(t testing.TB) *Report {
-	r, err := New(sample(), fleet.Defaults(), fleet.Options{Cycles: 4000, Seed: 1})
+	r, err := New(repeated(), fleet.Defaults(), fleet.Options{Cycles: 4000, Seed: 1})
 	require.NoError(t, err)
 	return r
 }

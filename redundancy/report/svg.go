@@ -8,21 +8,43 @@ import (
 	"strings"
 )
 
-// Chart is a finished picture.
+// Chart is a finished picture, in two widths: for a page and a document, and for a telephone.
 type Chart struct {
 	Name  string // of its file, without ending
 	Title string
 	Desc  string // what it shows, for those who do not see it
-	svg   string // without the outermost element
-	w, h  float64
+
+	wide, narrow drawing
 }
 
-const chartWidth = 780.0
+// drawing is the content of a picture.
+type drawing struct {
+	svg  string // without the outermost element
+	w, h float64
+}
+
+const (
+	chartWidth  = 780.0
+	narrowWidth = 340.0
+)
 
 // canvas collects the elements of a chart.
 type canvas struct {
-	b strings.Builder
-	h float64
+	b    strings.Builder
+	w, h float64
+}
+
+// narrow: there is no room beside the plot for names.
+func (c *canvas) narrow() bool { return c.w < 500 }
+
+// drawn draws a chart in both widths.
+func drawn(name, title, desc string, draw func(*canvas)) Chart {
+	in := func(w float64) drawing {
+		c := &canvas{w: w}
+		draw(c)
+		return drawing{svg: c.b.String(), w: w, h: math.Ceil(c.h)}
+	}
+	return Chart{Name: name, Title: title, Desc: desc, wide: in(chartWidth), narrow: in(narrowWidth)}
 }
 
 func (c *canvas) rect(x, y, w, h float64, class, tip string) {
@@ -59,6 +81,13 @@ func (c *canvas) mark(x, y float64, square bool, class, tip string) {
 	c.b.WriteString("</circle>\n")
 }
 
+// dot draws a small point on a line.
+func (c *canvas) dot(x, y float64, class, tip string) {
+	fmt.Fprintf(&c.b, `<circle cx="%.1f" cy="%.1f" r="3.5" class="%s">`, x, y, class)
+	c.tip(tip)
+	c.b.WriteString("</circle>\n")
+}
+
 // width estimates how wide a text is set, on the wide side.
 func width(s string) float64 { return 7.3 * float64(len([]rune(s))) }
 
@@ -75,7 +104,7 @@ func (c *canvas) legend(items []swatch) {
 	c.h += 14
 	for _, s := range items {
 		w := 22 + width(s.text) + 14
-		if x > 0 && x+w > chartWidth {
+		if x > 0 && x+w > c.w {
 			x, c.h = 0, c.h+20
 		}
 		if s.mark {
@@ -89,28 +118,48 @@ func (c *canvas) legend(items []swatch) {
 	c.h += 14
 }
 
-func (c *canvas) chart(name, title, desc string) Chart {
-	return Chart{Name: name, Title: title, Desc: desc, svg: c.b.String(), w: chartWidth, h: math.Ceil(c.h)}
+// axis writes what an axis is about, in the middle of what lies between two places, in as many
+// lines as it takes, and moves the canvas below them.
+func (c *canvas) axis(from, to, y float64, text string) {
+	line := ""
+	for word := range strings.FieldsSeq(text) {
+		if line != "" && width(line+" "+word) > c.w {
+			c.axisLine(from, to, y, line)
+			line, y = "", y+16
+		}
+		line = strings.TrimPrefix(line+" "+word, " ")
+	}
+	c.axisLine(from, to, y, line)
+	c.h = y + 8
+}
+
+func (c *canvas) axisLine(from, to, y float64, line string) {
+	half := width(line) / 2
+	c.text(max(half, min((from+to)/2, c.w-half)), y, "middle", "t s", line)
 }
 
 // SVG is the chart as a file of its own, with its colours in it.
 func (c Chart) SVG() []byte {
-	return []byte(c.open(` xmlns="http://www.w3.org/2000/svg"`) + "<style>" + svgStyle + "</style>\n" +
-		fmt.Sprintf(`<rect width="%.0f" height="%.0f" class="bg"/>`, c.w+32, c.h+32) + `<g transform="translate(16 16)">` + "\n" + c.svg + "</g>\n</svg>\n")
+	d := c.wide
+	return []byte(c.open(d, "", ` xmlns="http://www.w3.org/2000/svg"`) + "<style>" + svgStyle + "</style>\n" +
+		fmt.Sprintf(`<rect width="%.0f" height="%.0f" class="bg"/>`, d.w+32, d.h+32) + `<g transform="translate(16 16)">` + "\n" + d.svg + "</g>\n</svg>\n")
 }
 
-func (c Chart) open(more string) string {
-	w, h := c.w, c.h
-	if more != "" {
+func (c Chart) open(d drawing, suffix, more string) string {
+	w, h := d.w, d.h
+	if strings.Contains(more, "xmlns") {
 		w, h = w+32, h+32
 		more += fmt.Sprintf(` width="%.0f" height="%.0f"`, w, h)
 	}
+	id := c.Name + suffix
 	return fmt.Sprintf(`<svg%s viewBox="0 0 %.0f %.0f" role="img" aria-labelledby="%s-t %s-d"><title id="%s-t">%s</title><desc id="%s-d">%s</desc>`+"\n",
-		more, w, h, c.Name, c.Name, c.Name, html.EscapeString(c.Title), c.Name, html.EscapeString(c.Desc))
+		more, w, h, id, id, id, html.EscapeString(c.Title), id, html.EscapeString(c.Desc))
 }
 
-// inline is the chart as an element of the page, whose style it uses.
-func (c Chart) inline() string { return c.open("") + c.svg + "</svg>" }
+// inline is the chart as elements of the page, whose style it uses: the one that fits is shown.
+func (c Chart) inline() string {
+	return c.open(c.wide, "", ` class="wide"`) + c.wide.svg + "</svg>" + c.open(c.narrow, "-n", ` class="narrow"`) + c.narrow.svg + "</svg>"
+}
 
 // ticks are round numbers from 0 to at least top, about five of them.
 func ticks(top float64) []float64 {

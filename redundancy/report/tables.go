@@ -2,7 +2,6 @@ package report
 
 import (
 	"fmt"
-	"math"
 	"strings"
 
 	"redoubt/redundancy/result"
@@ -23,58 +22,74 @@ const none = "-" // what was not measured, or does not apply
 func (r *Report) Tables() []Table {
 	var all []Table
 	if r.Run != nil {
-		all = append(all, r.summary(), r.survival(), r.speed(), r.repair(), r.costs(), r.slow())
-		if t := r.arrays(); len(t.Rows) > 0 {
-			all = append(all, t)
-		}
-		for _, t := range []Table{r.claims(), r.notes()} {
-			if len(t.Rows) > 0 {
-				all = append(all, t)
-			}
-		}
+		all = r.runTables()
 	}
 	if r.Fleet != nil {
-		all = append(all, r.fleet(), r.causes(), r.methods(), r.checks())
+		all = append(all, r.fleet(), r.causes())
+		for _, s := range r.Fleet.Sensitivity {
+			all = append(all, sensitivity(s))
+		}
+		all = append(all, r.methods(), r.checks())
 	}
 	return all
 }
 
-// rate is a load's rate as text, or why there is none.
-func rate(l result.Load) string {
-	switch {
-	case !l.Measured:
-		return none
-	case l.Failed > 0 && l.Rate == 0:
-		return "failed"
+// runTables are those of the live run.
+func (r *Report) runTables() (all []Table) {
+	all = append(all, r.summary(), r.survival(), r.speed(), r.repair(), r.costs(), r.slow(), r.waits())
+	for _, t := range []Table{r.arrays(), r.claims(), r.notes()} {
+		if len(t.Rows) > 0 {
+			all = append(all, t)
+		}
 	}
-	return megabytes(l.Rate)
+	for i := range all {
+		all[i] = explainMarks(all[i])
+	}
+	return all
 }
 
 func (r *Report) summary() Table {
 	t := Table{Name: "summary", Title: "At a glance", Head: []string{"scheme", "space", "write", "read", "read, node lost", "rebuilds a node in", "survives"},
-		Note: "Space is bytes on disk per byte of the user's; rates are of all clients together."}
+		Note: "Space is bytes on disk per user byte. Rates are of all clients together. " + r.rangeNote()}
 	for i := range r.Run.Schemes {
 		s := &r.Run.Schemes[i]
-		node := s.Fault(result.Node)
-		lost, back := none, none
-		if node != nil {
-			lost = rate(node.Read)
-			if node.Survived.LostBytes > 0 {
-				lost = "data lost"
-			} else if node.Repair.Complete && node.Repair.Needed {
-				back = seconds(node.Repair.Seconds)
+		hurt, back := none, none
+		if x := s.Fault(result.Node); x != nil {
+			switch {
+			case x.Untested != "":
+				hurt, back = untested, untested
+			case r.Run.Spread(s.Scheme, lost(result.Node)).High > 0:
+				hurt = "data lost"
+			default:
+				hurt = r.show(s.Scheme, during(result.Node, degraded).of(rateOf), megabytes)
+				back = r.show(s.Scheme, repaired(result.Node, func(p *result.Repair) float64 { return p.Seconds }), seconds)
 			}
 		}
-		t.Rows = append(t.Rows, []string{s.Title, ratio(s.Space.Ratio), rate(s.Write), rate(s.Read), lost, back, survives(s)})
+		space := r.show(s.Scheme, func(s *result.SchemeResult) (float64, bool, bool) { return s.Space.Ratio, false, s.Space.Ratio > 0 }, ratio)
+		t.Rows = append(t.Rows, []string{s.Title, space, r.show(s.Scheme, load(writing).of(rateOf), megabytes), r.show(s.Scheme, load(reading).of(rateOf), megabytes), hurt, back, r.survives(s)})
 	}
 	return t
 }
 
-// survives lists the faults from which a scheme has lost nothing.
-func survives(s *result.SchemeResult) string {
+// rangeNote says what stands in brackets.
+func (r *Report) rangeNote() string {
+	switch n := len(r.Run.Rounds); {
+	case n < 2:
+		return "Everything was measured once: how far numbers vary is not known."
+	case r.Run.Interrupted != "":
+		return fmt.Sprintf("Measured up to %d times, each time on a new cluster: the median, and in brackets the range.", n)
+	default:
+		return fmt.Sprintf("Everything was measured %d times, each time on a new cluster: the median, and in brackets the range.", n)
+	}
+}
+
+const untested = "not tested"
+
+// survives lists the faults that have hit a scheme's data and cost nothing, in any round.
+func (r *Report) survives(s *result.SchemeResult) string {
 	var all []string
 	for _, f := range s.Faults {
-		if f.Survived.Files > 0 && f.Survived.LostBytes == 0 && f.Survived.WrongBytes == 0 && f.Fault != result.SlowNode {
+		if x := r.Run.Spread(s.Scheme, lost(f.Fault)); x.Count > 0 && x.High == 0 && f.Survived.WrongBytes == 0 && f.Fault != result.SlowNode {
 			all = append(all, strings.TrimSuffix(f.Fault.Title(), " lost"))
 		}
 	}
@@ -84,17 +99,10 @@ func survives(s *result.SchemeResult) string {
 	return strings.Join(all, ", ")
 }
 
-// lostShare is how much of the user's bytes could not be read; below 0: not tried.
-func lostShare(f *result.FaultResult) float64 {
-	if f == nil || f.Survived.Bytes == 0 {
-		return -1
-	}
-	return float64(f.Survived.LostBytes) / float64(f.Survived.Bytes)
-}
-
 func (r *Report) survival() Table {
 	t := Table{Name: "survival", Title: "What survives which fault", Head: []string{"scheme"},
-		Note: "The share of the user's bytes that could not be read while the fault stood; every byte that was read was compared with what had been written."}
+		Note: "The share of the user's bytes that could not be read while the fault stood; every byte that was read was compared with what had been written. " +
+			"At risk are the bytes of blocks and parity that stood on what the fault struck."}
 	for _, f := range result.Faults() {
 		t.Head = append(t.Head, f.Title())
 	}
@@ -102,103 +110,140 @@ func (r *Report) survival() Table {
 		s := &r.Run.Schemes[i]
 		row := []string{s.Title}
 		for _, f := range result.Faults() {
-			x := s.Fault(f)
-			switch share := lostShare(x); {
-			case share < 0:
-				row = append(row, none)
-			case x.Survived.WrongBytes > 0:
-				row = append(row, "WRONG BYTES")
-			case share == 0:
-				row = append(row, "all there")
-			default:
-				row = append(row, percent(share)+" lost")
-			}
+			row = append(row, r.verdict(s, f))
 		}
 		t.Rows = append(t.Rows, row)
 	}
 	return t
 }
 
+// verdict says what a fault has cost, beside what it could have.
+func (r *Report) verdict(s *result.SchemeResult, f result.Fault) string {
+	x := s.Fault(f)
+	if x == nil {
+		return none
+	}
+	if x.Untested != "" {
+		return untested
+	}
+	share := r.Run.Spread(s.Scheme, lost(f))
+	switch {
+	case share.Count == 0:
+		return none
+	case x.Survived.WrongBytes > 0:
+		return "WRONG BYTES"
+	case share.High == 0:
+		return "all there, " + size(float64(x.AtRisk)) + " at risk"
+	}
+	cell := percent(share.Median) + " lost"
+	if low, high := percent(share.Low), percent(share.High); share.Count > 1 && low != high {
+		cell += " (" + strings.TrimSuffix(low, " %") + "-" + strings.TrimSuffix(high, " %") + ")"
+	}
+	return cell + ", " + size(float64(x.AtRisk)) + " at risk"
+}
+
 func (r *Report) speed() Table {
 	t := Table{Name: "speed", Title: "Reading healthy, degraded and while rebuilding", Note: "All clients together. Lost: right after the fault, before the repair or as it begins. Writing is while what was lost is away: in an array before its repair, elsewhere after it.",
-		Head: []string{"scheme", "healthy", "disk lost", "rebuilding", "node lost", "rebuilding", "write, node lost"}}
+		Head: []string{"scheme", "healthy", "disk lost", "rebuilding", "node lost", "write, node lost"}}
 	for i := range r.Run.Schemes {
 		s := &r.Run.Schemes[i]
-		row := []string{s.Title, rate(s.Read)}
-		for _, f := range []result.Fault{result.Disk, result.Node} {
-			if x := s.Fault(f); x != nil {
-				row = append(row, rate(x.Read), rate(x.Rebuilding))
-			} else {
-				row = append(row, none, none)
-			}
-		}
-		write := none
-		if x := s.Fault(result.Node); x != nil {
-			write = rate(x.Write)
-		}
-		t.Rows = append(t.Rows, append(row, write))
+		show := func(l load) string { return r.show(s.Scheme, l.of(rateOf), megabytes) }
+		t.Rows = append(t.Rows, []string{s.Title, show(reading), show(during(result.Disk, degraded)), show(during(result.Disk, rebuilding)),
+			show(during(result.Node, degraded)), show(during(result.Node, written))})
 	}
 	return t
 }
 
 func (r *Report) repair() Table {
-	t := Table{Name: "repair", Title: "The way back to full redundancy", Head: []string{"scheme", "fault", "noticed after", "rebuilt", "in", "at", "moved per byte", "of the limit"},
-		Note: "Noticing is a setting. Moved is what went over the network and what was read from disks, per byte made again; the limit is what the busiest emulated disk or link would have allowed."}
+	t := Table{Name: "repair", Title: "The way back to full redundancy", Head: []string{"scheme", "fault", "noticed after", "rebuilt", "in", "at", "moved per byte", "of the limit", "CPU per byte"},
+		Note: "When a fault is noticed is a setting. Moved is what went over the network and what was read from disks, per byte rebuilt; the limit is what the busiest emulated disk or link would have allowed."}
 	for i := range r.Run.Schemes {
 		s := &r.Run.Schemes[i]
 		for _, f := range []result.Fault{result.Corruption, result.Disk, result.Node, result.Rack} {
-			x := s.Fault(f)
-			if x == nil {
-				continue
-			}
-			p := x.Repair
-			switch {
-			case !p.Needed:
-				t.Rows = append(t.Rows, []string{s.Title, f.Title(), none, none, none, none, none, none})
-			case !p.Complete:
-				t.Rows = append(t.Rows, []string{s.Title, f.Title(), seconds(p.Detect), size(float64(p.Rebuilt)), "not complete", none, none, none})
-			case p.Rebuilt == 0:
-				t.Rows = append(t.Rows, []string{s.Title, f.Title(), seconds(p.Detect), none, seconds(p.Seconds), none, none, none})
-			default:
-				limit := none
-				if p.Limit > 0 {
-					limit = percent(p.Rate / p.Limit)
-				}
-				t.Rows = append(t.Rows, []string{s.Title, f.Title(), seconds(p.Detect), size(float64(p.Rebuilt)), seconds(p.Seconds), megabytes(p.Rate), short(p.MovedPerByte), limit})
+			if x := s.Fault(f); x != nil {
+				t.Rows = append(t.Rows, append([]string{s.Title, f.Title()}, r.repairCells(s.Scheme, f, x)...))
 			}
 		}
 	}
 	return t
 }
 
+func (r *Report) repairCells(s result.Scheme, f result.Fault, x *result.FaultResult) []string {
+	p := x.Repair
+	detect := func() string {
+		return r.show(s, repaired(f, func(p *result.Repair) float64 { return p.Detect }), seconds)
+	}
+	took := func() string {
+		return r.show(s, repaired(f, func(p *result.Repair) float64 { return p.Seconds }), seconds)
+	}
+	switch {
+	case x.Untested != "":
+		return []string{untested, none, none, none, none, none, none}
+	case !p.Needed:
+		return []string{none, "nothing", none, none, none, none, none}
+	case !p.Complete:
+		return []string{seconds(p.Detect), size(float64(p.Rebuilt)), "not complete", none, none, none, none}
+	case p.Rebuilt == 0:
+		return []string{detect(), none, took(), none, none, none, none}
+	}
+	limit, cpu := none, none
+	if p.Limit > 0 {
+		limit = r.show(s, repaired(f, func(p *result.Repair) float64 { return p.Rate / p.Limit }), percent)
+	}
+	if p.CPUPerByte > 0 {
+		cpu = r.show(s, repaired(f, func(p *result.Repair) float64 { return p.CPUPerByte }), nanos)
+	}
+	return []string{detect(), size(float64(p.Rebuilt)), took(), r.show(s, repaired(f, func(p *result.Repair) float64 { return p.Rate }), megabytes),
+		short(p.MovedPerByte), limit, cpu}
+}
+
 func (r *Report) costs() Table {
-	t := Table{Name: "costs", Title: "What a user's byte costs", Head: []string{"scheme", "network, write", "disk, write", "network, read", "disk, read", "kept on disk", "final form after"},
-		Note: "Bytes per byte of the user's. Network is what entered a datanode or a client, disk is what was read and written; writing counts all until the data has its final form."}
+	t := Table{Name: "costs", Title: "What a user's byte costs", Head: []string{"scheme", "network, write", "disk, write", "CPU, write", "network, read", "disk, read", "CPU, read", "CPU, read, node lost", "kept on disk", "final form after"},
+		Note: "Per user byte. Network is what entered a datanode or a client, disk is what was read and written; writing counts all until the data has its final form. " +
+			"CPU is processor time of everything together, which is one process: servers, clients that make and compare the bytes, emulated disks and links."}
 	for i := range r.Run.Schemes {
 		s := &r.Run.Schemes[i]
-		t.Rows = append(t.Rows, []string{s.Title, ratio(s.Write.NetPerByte), ratio(s.Write.DiskReadPerByte + s.Write.DiskWritePerByte),
-			ratio(s.Read.NetPerByte), ratio(s.Read.DiskReadPerByte), ratio(s.Space.Ratio), seconds(s.Space.FoldSeconds)})
+		t.Rows = append(t.Rows, []string{s.Title, ratio(s.Write.NetPerByte), ratio(s.Write.DiskReadPerByte + s.Write.DiskWritePerByte), r.show(s.Scheme, load(writing).cpu(), nanos),
+			ratio(s.Read.NetPerByte), ratio(s.Read.DiskReadPerByte), r.show(s.Scheme, load(reading).cpu(), nanos), r.show(s.Scheme, during(result.Node, degraded).cpu(), nanos),
+			ratio(s.Space.Ratio), seconds(s.Space.FoldSeconds)})
 	}
 	return t
 }
 
 func (r *Report) slow() Table {
-	t := Table{Name: "slow", Title: "A slow node, and hedged reads", Head: []string{"scheme", "healthy", "one node slow", "with hedged reads", "slowest 1 %", "with hedged reads"},
-		Note: "One node has a tenth of its rates. A hedged read asks a second replica when the first does not answer in time."}
+	t := Table{Name: "slow", Title: "A slow node, and hedged reads", Head: []string{"scheme", "healthy", "one node slow", "with hedged reads"},
+		Note: "One node has a tenth of its rates. A hedged read asks a second place when the first does not answer in time."}
 	for i := range r.Run.Schemes {
 		s := &r.Run.Schemes[i]
-		x := s.Fault(result.SlowNode)
-		if x == nil {
+		if x := s.Fault(result.SlowNode); x == nil || x.Untested != "" {
 			continue
 		}
-		p99, hedged := none, none
-		if x.Read.Measured {
-			p99 = seconds(x.Read.P99)
+		show := func(l load) string { return r.show(s.Scheme, l.of(rateOf), megabytes) }
+		t.Rows = append(t.Rows, []string{s.Title, show(reading), show(during(result.SlowNode, degraded)), show(during(result.SlowNode, hedged))})
+	}
+	return t
+}
+
+// waits are the percentiles of latency with a slow node.
+func (r *Report) waits() Table {
+	t := Table{Name: "latency", Title: "How long a read takes with a slow node", Head: []string{"scheme", "reads", "half within", "90 % within", "99 % within", "slowest"},
+		Note: "Reads of 256 KiB by position, while one node has a tenth of its rates."}
+	for i := range r.Run.Schemes {
+		s := &r.Run.Schemes[i]
+		if x := s.Fault(result.SlowNode); x == nil || x.Untested != "" {
+			continue
 		}
-		if x.Hedged.Measured {
-			hedged = seconds(x.Hedged.P99)
+		for _, how := range []struct {
+			name string
+			get  load
+		}{{"plain", during(result.SlowNode, degraded)}, {"hedged", during(result.SlowNode, hedged)}} {
+			row := []string{s.Title, how.name}
+			for _, value := range []func(*result.Load) float64{func(l *result.Load) float64 { return l.P50 }, func(l *result.Load) float64 { return l.P90 },
+				func(l *result.Load) float64 { return l.P99 }, func(l *result.Load) float64 { return l.Max }} {
+				row = append(row, r.show(s.Scheme, how.get.of(value), seconds))
+			}
+			t.Rows = append(t.Rows, row)
 		}
-		t.Rows = append(t.Rows, []string{s.Title, rate(s.Read), rate(x.Read), rate(x.Hedged), p99, hedged})
 	}
 	return t
 }
@@ -207,9 +252,20 @@ func (r *Report) arrays() Table {
 	t := Table{Name: "array", Title: "One array by itself", Head: []string{"scheme", "write", "read", "read, disk lost", "its disks together"},
 		Note: "Large reads and writes of one node's array, without network."}
 	for _, s := range r.Run.Schemes {
-		if a := s.Array; a != nil {
-			t.Rows = append(t.Rows, []string{s.Title, megabytes(a.WriteRate), megabytes(a.ReadRate), megabytes(a.Degraded), megabytes(a.SumRate)})
+		if s.Array == nil {
+			continue
 		}
+		row := []string{s.Title}
+		for _, value := range []func(*result.Array) float64{func(a *result.Array) float64 { return a.WriteRate }, func(a *result.Array) float64 { return a.ReadRate },
+			func(a *result.Array) float64 { return a.Degraded }} {
+			row = append(row, r.show(s.Scheme, func(s *result.SchemeResult) (float64, bool, bool) {
+				if s.Array == nil {
+					return 0, false, false
+				}
+				return value(s.Array), s.Array.Strain.Busy, true
+			}, megabytes))
+		}
+		t.Rows = append(t.Rows, append(row, rateOr(s.Array.SumRate, "unlimited")))
 	}
 	return t
 }
@@ -218,8 +274,15 @@ func (r *Report) notes() Table {
 	t := Table{Name: "notes", Title: "What happened", Head: []string{"scheme", "fault", "what happened"}}
 	for _, s := range r.Run.Schemes {
 		for _, f := range s.Faults {
-			if f.Note != "" {
-				t.Rows = append(t.Rows, []string{s.Title, f.Fault.Title(), f.Note})
+			text := f.Note
+			if f.Untested != "" {
+				text = strings.TrimSuffix(untested+": "+f.Untested+"; "+text, "; ")
+			}
+			if len(f.Victims) > 0 {
+				text = strings.TrimPrefix(text+"; struck "+strings.Join(f.Victims, ", "), "; ")
+			}
+			if text != "" {
+				t.Rows = append(t.Rows, []string{s.Title, f.Fault.Title(), text})
 			}
 		}
 	}
@@ -227,17 +290,23 @@ func (r *Report) notes() Table {
 }
 
 func (r *Report) claims() Table {
-	t := Table{Name: "goals", Title: "Held against the goals", Head: []string{"goal", "measured", "wanted", "met"}}
+	t := Table{Name: "goals", Title: "Held against the goals", Head: []string{"goal", "measured", "wanted", "met"}, Note: "Medians."}
 	for _, c := range r.Run.Claims {
 		sign := "at least "
 		if c.Most {
 			sign = "at most "
 		}
-		met := "no"
-		if c.Met {
+		got, met := unit(c.Got, c.Unit), "no"
+		switch {
+		case c.Missing != "":
+			got, met = c.Missing, none
+		case c.Met:
 			met = "yes"
 		}
-		t.Rows = append(t.Rows, []string{c.Text, unit(c.Got, c.Unit), sign + unit(c.Want, c.Unit), met})
+		if c.Busy {
+			got += busyMark
+		}
+		t.Rows = append(t.Rows, []string{c.Text, got, sign + unit(c.Want, c.Unit), met})
 	}
 	return t
 }
@@ -247,87 +316,4 @@ func unit(x float64, u string) string {
 		return ratio(x)
 	}
 	return short(x) + " " + u
-}
-
-func (r *Report) fleet() Table {
-	p := r.Fleet.Params
-	t := Table{Name: "fleet", Title: "A fleet over the years",
-		Head: []string{"scheme", "space", "disk back after", "node back after", "first loss, faults alone", "first loss, with outages", "chance in a year", "lost per PB and year"},
-		Note: fmt.Sprintf("%s disks of %s in %s nodes on %d racks. First loss is the mean time until the fleet loses anything at all. Of each petabyte stored, so many bytes are lost per year on average.",
-			thousands(fmt.Sprint(p.Disks())), size(p.DiskBytes), thousands(fmt.Sprint(p.Nodes())), p.Racks)}
-	for _, m := range r.Fleet.Schemes {
-		disk, node := none, none
-		if m.DiskHours > 0 {
-			disk = seconds(m.DiskHours * 3600)
-		}
-		if m.NodeHours > 0 {
-			node = seconds(m.NodeHours * 3600)
-		}
-		t.Rows = append(t.Rows, []string{m.Title, ratio(m.Overhead), disk, node, years(m.Independent.Fleet), years(m.Correlated.Fleet),
-			percent(m.Correlated.Year), size(m.Correlated.LostPerPB)})
-	}
-	return t
-}
-
-func (r *Report) causes() Table {
-	t := Table{Name: "causes", Title: "What loses data", Head: []string{"scheme", "failures one by one", "unreadable sectors", "outage of the house", "node under an array"},
-		Note: "Losses of anything, however little, per year of the whole fleet, by what caused them; outages included."}
-	for _, m := range r.Fleet.Schemes {
-		o := m.Correlated
-		t.Rows = append(t.Rows, []string{m.Title, short(o.Failures), short(o.Unreadable), short(o.Burst), short(o.Ruin)})
-	}
-	return t
-}
-
-func (r *Report) methods() Table {
-	t := Table{Name: "methods", Title: "One group, three ways", Head: []string{"scheme", "outages", "closed form", "Markov chain", "simulation", "+-", "furthest apart"},
-		Note: "Mean time to data loss of one redundancy group in years, by formula, by an exact Markov chain, and by simulation with its 95 % confidence interval."}
-	for _, m := range r.Fleet.Schemes {
-		for i, o := range []struct {
-			name                         string
-			closed, exact, sim, simError float64
-		}{
-			{"no", m.Independent.Closed, m.Independent.Exact, m.Independent.Sim, m.Independent.SimError},
-			{"yes", m.Correlated.Closed, m.Correlated.Exact, m.Correlated.Sim, m.Correlated.SimError},
-		} {
-			title := m.Title
-			if i > 0 {
-				title = ""
-			}
-			sim, about, apart := none, none, none
-			if o.sim > 0 {
-				sim, about = short(o.sim), percent(o.simError/o.sim)
-				apart = percent(max(o.closed, o.exact, o.sim)/min(o.closed, o.exact, o.sim) - 1)
-			}
-			t.Rows = append(t.Rows, []string{title, o.name, short(o.closed), short(o.exact), sim, about, apart})
-		}
-	}
-	return t
-}
-
-func (r *Report) checks() Table {
-	t := Table{Name: "published", Title: "Held against the literature", Head: []string{"source", "of", "printed", "model", "unit", "to the printed digit"},
-		Note: "The model with the inputs of published figures."}
-	last := ""
-	for _, c := range r.Fleet.Checks {
-		met := "yes"
-		if !c.Met {
-			met = "no: " + c.Note
-		}
-		source := c.Source
-		if source == last {
-			source = ""
-		}
-		last = c.Source
-		t.Rows = append(t.Rows, []string{source, c.What, digits(c.Printed, c.Digits), digits(c.Ours, c.Digits+1), c.Unit, met})
-	}
-	return t
-}
-
-func digits(x float64, n int) string {
-	if x >= 0.1 && x < math.Pow(10, float64(n)) {
-		return fmt.Sprintf("%.*g", n, x)
-	}
-	s := fmt.Sprintf("%.*e", n-1, x)
-	return strings.Replace(strings.Replace(s, "e+0", "e", 1), "e+", "e", 1)
 }

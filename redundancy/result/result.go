@@ -3,6 +3,9 @@
 // times are seconds, ratios are per byte of user data unless they say otherwise; a value
 // that was not measured is zero or missing, which Measured flags tell apart where zero
 // means something.
+//
+// Every scheme is measured in several rounds. Run keeps each round as it was, and Summarize
+// makes the medians of them; Spread gives the range beside a median.
 package result
 
 import "time"
@@ -23,6 +26,16 @@ const (
 // Schemes lists all of them in the order of a report.
 func Schemes() []Scheme { return []Scheme{None, Two, Three, RAIDNode, RAIDCluster, RAIDBoth} }
 
+// The schemes that only the fleet model has: the system does not do them.
+const (
+	DoubleNode    Scheme = "raid6-node"    // RAID-6 in the node: 2k disks of data and two of parity, the space of RAID-5
+	DoubleCluster Scheme = "raid6-cluster" // the same across nodes
+	ReedSolomon   Scheme = "rs-6-3"        // HDFS's default policy of erasure coding, across nodes
+)
+
+// Modelled lists the schemes that only the fleet model has.
+func Modelled() []Scheme { return []Scheme{DoubleNode, DoubleCluster, ReedSolomon} }
+
 // Title is the scheme's name for people.
 func (s Scheme) Title() string {
 	switch s {
@@ -38,6 +51,12 @@ func (s Scheme) Title() string {
 		return "RAID-5 across nodes"
 	case RAIDBoth:
 		return "RAID-5 in and across nodes"
+	case DoubleNode:
+		return "RAID-6 in the node"
+	case DoubleCluster:
+		return "RAID-6 across nodes"
+	case ReedSolomon:
+		return "RS(6,3) across nodes"
 	}
 	return string(s)
 }
@@ -82,8 +101,17 @@ type Run struct {
 	Begun   time.Time      `json:"begun"`
 	Seconds float64        `json:"seconds"`
 	Setup   Setup          `json:"setup"`
-	Schemes []SchemeResult `json:"schemes"`
+	Schemes []SchemeResult `json:"schemes"` // medians over the rounds
+	Rounds  []Round        `json:"rounds"`
 	Claims  []Claim        `json:"claims"`
+	// Interrupted says what was being done when the run was broken off; "" if it was not. What
+	// had not come to its end by then is not in the run.
+	Interrupted string `json:"interrupted,omitempty"`
+}
+
+// Round is one repetition of everything, each scheme on a new cluster.
+type Round struct {
+	Schemes []SchemeResult `json:"schemes"`
 }
 
 // Scheme finds the result of a scheme; nil if it was not run.
@@ -111,7 +139,8 @@ type Setup struct {
 	BlockBytes   int64   `json:"blockBytes"`
 	Parity       int     `json:"parity"` // k: data blocks to a parity block across nodes, data disks to a parity disk in a node
 	Seed         uint64  `json:"seed"`
-	CPUs         int     `json:"cpus"` // of the machine that emulated it
+	Repeat       int     `json:"repeat"` // how often everything is measured
+	CPUs         int     `json:"cpus"`   // of the machine that emulated it
 }
 
 // SchemeResult is what one scheme has shown.
@@ -128,6 +157,8 @@ type SchemeResult struct {
 	Array  *Array        `json:"array,omitempty"`
 	Faults []FaultResult `json:"faults"`
 	CPU    float64       `json:"cpu"` // highest share of the machine's CPUs that any load used: near 1 the machine was the limit
+	// Repeats is how many rounds this is the median of; 0 in a single round.
+	Repeats int `json:"repeats,omitempty"`
 }
 
 // Fault finds the result of a fault; nil if it was not caused.
@@ -159,13 +190,43 @@ type Load struct {
 	NetPerByte       float64 `json:"netPerByte"`
 	DiskReadPerByte  float64 `json:"diskReadPerByte"`
 	DiskWritePerByte float64 `json:"diskWritePerByte"`
-	// Of single operations of at most 256 KiB, in seconds.
+	// CPUPerByte is seconds of processor time per user byte: of servers, clients and emulation,
+	// which are one process.
+	CPUPerByte float64 `json:"cpuPerByte"`
+	// Of single operations of at most 256 KiB, in seconds: half of them took up to P50.
 	P50 float64 `json:"p50"`
+	P90 float64 `json:"p90"`
 	P99 float64 `json:"p99"`
+	Max float64 `json:"max"`
 	// Busiest is the share of the time in which the busiest disk and link were in use.
 	BusiestDisk float64 `json:"busiestDisk"`
 	BusiestLink float64 `json:"busiestLink"`
 	Failed      int     `json:"failed"` // operations on files that gave an error
+	Strain      Strain  `json:"strain"`
+}
+
+// Strain is how busy the machine was that emulated disks and links while something was measured.
+type Strain struct {
+	CPU   float64 `json:"cpu"`   // share of all processors that this process used
+	Late  float64 `json:"late"`  // share of the time that this process, ready to run, was kept waiting
+	Stall float64 `json:"stall"` // seconds of its longest standstill
+	// Busy: the machine was too busy for the emulation, so that the number beside it is the
+	// machine's and not the scheme's. In a median: in every round.
+	Busy bool `json:"busy"`
+}
+
+// Limits from which on a machine is too busy. Of the time that the process waits about as
+// much is missing in a rate: at the limit some percent, which is what rounds differ by anyway.
+const (
+	MostCPU   = 0.85
+	MostLate  = 0.05
+	MostStall = 0.4
+)
+
+// Judge fills in Busy.
+func (s Strain) Judge() Strain {
+	s.Busy = s.CPU >= MostCPU || s.Late >= MostLate || s.Stall >= MostStall
+	return s
 }
 
 // Array is the array of one node by itself: large reads and writes without network.
@@ -174,6 +235,7 @@ type Array struct {
 	ReadRate  float64 `json:"readRate"`
 	Degraded  float64 `json:"degraded"` // reading with one disk gone
 	SumRate   float64 `json:"sumRate"`  // the sum of its disks, parity included
+	Strain    Strain  `json:"strain"`
 }
 
 // FaultResult is what a fault did to a scheme.
@@ -181,6 +243,13 @@ type FaultResult struct {
 	Fault Fault  `json:"fault"`
 	Title string `json:"title"`
 	Note  string `json:"note,omitempty"` // what a reader should know, one sentence
+
+	// Untested says why the fault has hit nothing, so that what was measured shows nothing
+	// about the scheme; "" if it has hit data of the run.
+	Untested string `json:"untested,omitempty"`
+	// Victims are what was hit, and AtRisk the bytes of blocks and parity that stood there.
+	Victims []string `json:"victims,omitempty"`
+	AtRisk  int64    `json:"atRisk"`
 
 	Read Load `json:"read"` // right after the fault, before repair or in its beginning
 	// Write is writing while what was lost is away: before the repair in an array, after it
@@ -216,6 +285,9 @@ type Repair struct {
 	// Limit is the rate that the emulated disks and links would allow with the work spread
 	// as it was: Rebuilt over the busiest one's busy time.
 	Limit float64 `json:"limit"`
+	// CPUPerByte is seconds of processor time per byte rebuilt, of the whole process.
+	CPUPerByte float64 `json:"cpuPerByte"`
+	Strain     Strain  `json:"strain"`
 }
 
 // Survived is what could be read while the fault stood, each byte compared.
@@ -227,12 +299,15 @@ type Survived struct {
 	WrongBytes int64 `json:"wrongBytes"` // read without an error, and not what was written: never
 }
 
-// Claim is a line of the project's goals, held against this run.
+// Claim is a line of the project's goals, held against this run. Every run has all of them.
 type Claim struct {
-	Text string  `json:"text"`
-	Got  float64 `json:"got"`
-	Want float64 `json:"want"`
-	Unit string  `json:"unit"` // "x", "%", "MB/s"
-	Most bool    `json:"most"` // Want is an upper bound
-	Met  bool    `json:"met"`
+	Text string `json:"text"`
+	// Missing says why there is no number: "not run", "not tested"; "" if there is one.
+	Missing string  `json:"missing,omitempty"`
+	Got     float64 `json:"got"`
+	Want    float64 `json:"want"`
+	Unit    string  `json:"unit"` // "x", "%", "MB/s"
+	Most    bool    `json:"most"` // Want is an upper bound
+	Met     bool    `json:"met"`
+	Busy    bool    `json:"busy,omitempty"` // a number in it was measured while the machine was too busy
 }
