@@ -122,6 +122,8 @@ func (s *State) carryOut(op Op) (any, error) {
 		return s.commitSync(o)
 	case *ParityGroup:
 		return s.parityGroup(o)
+	case *BeginEpoch:
+		return nil, s.beginEpoch(o)
 	case *Cluster:
 		s.setSetting(o.Key, o.Value)
 		return nil, nil
@@ -167,6 +169,8 @@ func (s *State) Precheck(op Op) (err error) {
 		_, _, err = s.checkCommitSync(o)
 	case *ParityGroup:
 		_, err = s.checkParityGroup(o)
+	case *BeginEpoch:
+		err = s.checkEpoch(o)
 	}
 	return err
 }

@@ -29,6 +29,7 @@ func (s *State) Check() error {
 	if err := k.groups(); err != nil {
 		return fmt.Errorf("namespace: %w", err)
 	}
+	k.epochs()
 	if k.sum != s.sum {
 		return fmt.Errorf("namespace: digest is %x, recomputed %x", s.sum, k.sum)
 	}
@@ -250,4 +251,12 @@ func (k *checker) features() {
 	for seq := s.retry.head; seq < s.retry.tail; seq++ {
 		k.sum.add(s.retry.ring.at(retrySlot(seq)).sum())
 	}
+}
+
+// epochs adds up the history of starts.
+func (k *checker) epochs() {
+	for i := range k.s.epochs.past {
+		k.sum.add(epochSum(&k.s.epochs.past[i]))
+	}
+	k.sum.add(epochSum(&k.s.epochs.now))
 }

@@ -18,6 +18,7 @@ func everyOp() []Op {
 	b := dfs.Block{ID: 1 << 31, GenStamp: 70_000, Length: 1 << 40}
 	long := string(bytes.Repeat([]byte("n"), 300))
 	return []Op{
+		&BeginEpoch{Head: h, Number: 7<<32 | 5, Block: 1 << 31, Stamp: 70_000},
 		&Mkdirs{Head: h, Parent: 16385, Names: []string{"a", "é", long}, Mode: 0o1777, Unmasked: 0o777, HasUnmasked: true, Owner: "u", CreateParent: true},
 		&Create{Head: Head{Time: -1}, Parent: 200, Names: []string{"f"}, Mode: 0o644, Owner: "u", Holder: "DFSClient_NONMAPREDUCE_1234567_1", Machine: "127.0.0.1",
 			Flags: 3, Replication: 300, BlockSize: 128 << 20, Policy: 7, Existing: 70_000},

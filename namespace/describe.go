@@ -65,6 +65,8 @@ func DescribeSection(name string, chunk []byte, fn func(Description) error) erro
 			d.Kind = "XAttr"
 		case *SettingRecord:
 			d.Kind = "Setting"
+		case *Epoch:
+			d.Kind = "Epoch"
 		case *ParityGroupRecord:
 			d.Kind = "ParityGroup"
 		}

@@ -98,6 +98,7 @@ const (
 	tagCounters
 	tagGroup
 	tagMember
+	tagEpoch
 )
 
 // place is the digest of where an inode is.

@@ -17,16 +17,21 @@ import (
 
 var freeze = flag.Bool("freeze", false, "write the golden files that are missing; those that exist never change")
 
-// Directories of golden files: what the first version wrote, and what came to it with parity groups.
+// Directories of golden files: what the first version wrote, what came to it with parity groups,
+// and with epochs.
 // Each kind of op is in one of them.
 const (
 	goldenFirst  = "v1"
 	goldenGroups = "v1-groups"
+	goldenEpochs = "v1-epochs"
 )
 
 func goldenDir(k Kind) string {
-	if k == KindParityGroup {
+	switch k {
+	case KindParityGroup:
 		return goldenGroups
+	case KindEpoch:
+		return goldenEpochs
 	}
 	return goldenFirst
 }
@@ -89,7 +94,7 @@ func unhex(t *testing.T, text string) []byte {
 // TestGoldenOps holds the record of each op kind: today's code gives the same bytes for
 // the same fields, and reads them.
 func TestGoldenOps(t *testing.T) {
-	for _, dir := range []string{goldenFirst, goldenGroups} {
+	for _, dir := range []string{goldenFirst, goldenGroups, goldenEpochs} {
 		t.Run(dir, func(t *testing.T) { testGoldenOps(t, dir) })
 	}
 }
@@ -188,6 +193,7 @@ func goldenHistory(t *testing.T) *history {
 func TestGoldenLog(t *testing.T) {
 	t.Run(goldenFirst, func(t *testing.T) { testGoldenLog(t, goldenFirst, goldenHistory(t)) })
 	t.Run(goldenGroups, func(t *testing.T) { testGoldenLog(t, goldenGroups, goldenGroupHistory(t)) })
+	t.Run(goldenEpochs, func(t *testing.T) { testGoldenLog(t, goldenEpochs, goldenEpochHistory(t)) })
 }
 
 func testGoldenLog(t *testing.T, dir string, h *history) {

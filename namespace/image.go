@@ -224,7 +224,7 @@ func stringOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b
 
 // DecodeSection calls fn with each record of one chunk of a section: a *Meta, string,
 // *InodeRecord, *BlocksRecord, *WriterRecord, *RetryRecord, *QuotaRecord, *ACLRecord,
-// *XAttrRecord, *SettingRecord or *ParityGroupRecord, which share memory with the chunk and are fn's only until it
+// *XAttrRecord, *SettingRecord, *Epoch or *ParityGroupRecord, which share memory with the chunk and are fn's only until it
 // returns. Errors are fn's own or dfs.Corrupt.
 func DecodeSection(name string, chunk []byte, fn func(record any) error) error {
 	c := &coder{b: chunk, read: true}
@@ -252,6 +252,8 @@ func DecodeSection(name string, chunk []byte, fn func(record any) error) error {
 		read = func() any { r := new(XAttrRecord); r.code(c); return r }
 	case SectionSettings:
 		read = func() any { r := new(SettingRecord); r.code(c); return r }
+	case SectionEpochs:
+		read = func() any { r := new(Epoch); r.code(c); return r }
 	case SectionParityGroups:
 		read = func() any { r := new(ParityGroupRecord); r.code(c); return r }
 	default:

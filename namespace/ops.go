@@ -30,7 +30,7 @@ const (
 	KindParityGroup   Kind = 20
 	KindECPolicy      Kind = 21 // reserved
 	KindCache         Kind = 22 // reserved
-	KindSecrets       Kind = 23 // reserved
+	KindEpoch         Kind = 23 // was reserved for secrets, and never written
 	KindCluster       Kind = 24
 	kindCount              = 25
 )
@@ -416,6 +416,17 @@ type Cluster struct {
 	Value string
 }
 
+// BeginEpoch is logged at every start of the name node, before it hands out anything: block
+// ids and generation stamps go on from Block and Stamp, or from where they are if that is
+// later. The gap marks what a lost end of the log may have handed out. Number must be above
+// the last epoch's. Result: nil.
+type BeginEpoch struct {
+	Head
+	Number uint64
+	Block  dfs.BlockID
+	Stamp  dfs.GenStamp
+}
+
 // Kind tells which op it is.
 func (*Mkdirs) Kind() Kind { return KindMkdirs }
 
@@ -469,6 +480,9 @@ func (*CommitSync) Kind() Kind { return KindCommitSync }
 
 // Kind tells which op it is.
 func (*ParityGroup) Kind() Kind { return KindParityGroup }
+
+// Kind tells which op it is.
+func (*BeginEpoch) Kind() Kind { return KindEpoch }
 
 // Kind tells which op it is.
 func (*Cluster) Kind() Kind { return KindCluster }

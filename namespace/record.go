@@ -10,7 +10,7 @@ var opFields = [kindCount]int{
 	KindMkdirs: 7, KindCreate: 15, KindAddBlock: 3, KindAbandonBlock: 3, KindUpdateBlocks: 5,
 	KindClose: 3, KindAppend: 4, KindDelete: 6, KindRename: 9, KindConcat: 2, KindTruncate: 4,
 	KindSetAttr: 12, KindSetACL: 3, KindSetXAttr: 5, KindNextStamp: 0, KindReassignLease: 3,
-	KindCommitSync: 5, KindParityGroup: 6, KindCluster: 2,
+	KindCommitSync: 5, KindParityGroup: 6, KindEpoch: 3, KindCluster: 2,
 }
 
 // headFields are kind, version, time, call and auth.
@@ -81,6 +81,8 @@ func newOp(kind Kind) Op {
 		return new(CommitSync)
 	case KindParityGroup:
 		return new(ParityGroup)
+	case KindEpoch:
+		return new(BeginEpoch)
 	case KindCluster:
 		return new(Cluster)
 	}
@@ -100,7 +102,7 @@ func (c *coder) opening() (Kind, error) {
 		return 0, dfs.Errorf(dfs.Corrupt, "namespace: record does not begin as an op")
 	case kind == 0 || kind >= kindCount || kindNames[kind] == "":
 		return 0, dfs.Errorf(dfs.Corrupt, "namespace: unknown op kind %d", kind)
-	case kind >= KindSnapshot && kind <= KindSecrets && kind != KindParityGroup:
+	case kind >= KindSnapshot && kind <= KindCache && kind != KindParityGroup:
 		return 0, dfs.Errorf(dfs.Corrupt, "namespace: op %s is not supported by this version", kind)
 	case version != opVersion:
 		return 0, dfs.Errorf(dfs.Corrupt, "namespace: unsupported version %d of op %s", version, kind)
@@ -315,6 +317,12 @@ func codeMembers(c *coder, p *[]dfs.ParityMember) {
 	}
 }
 
+func (o *BeginEpoch) code(c *coder) {
+	codeUint(c, &o.Number)
+	codeUint(c, &o.Block)
+	codeUint(c, &o.Stamp)
+}
+
 func (o *Cluster) code(c *coder) {
 	c.string(&o.Key)
 	c.string(&o.Value)
@@ -326,7 +334,7 @@ var kindNames = [kindCount]string{
 	KindRename: "Rename", KindConcat: "Concat", KindTruncate: "Truncate", KindSetAttr: "SetAttr",
 	KindSetACL: "SetACL", KindSetXAttr: "SetXAttr", KindNextStamp: "NextStamp", KindReassignLease: "ReassignLease",
 	KindCommitSync: "CommitSync", KindSnapshot: "Snapshot", KindSymlink: "Symlink", KindParityGroup: "ParityGroup",
-	KindECPolicy: "ECPolicy", KindCache: "Cache", KindSecrets: "Secrets", KindCluster: "Cluster",
+	KindECPolicy: "ECPolicy", KindCache: "Cache", KindEpoch: "BeginEpoch", KindCluster: "Cluster",
 }
 
 // String gives the kind's name as oev prints it.

@@ -21,6 +21,7 @@ const (
 	SectionSettings = "settings" // of the cluster
 
 	SectionParityGroups = "paritygroups" // left out where there are none
+	SectionEpochs       = "epochs"       // starts of the name node; left out before the first that says so
 
 	SectionSymlinks   = "symlinks"   // reserved
 	SectionSnapshots  = "snapshots"  // reserved
@@ -57,6 +58,7 @@ type Snapshot struct {
 	xattrs  *btree.Map[uint64, []XAttr]
 	setting *btree.Map[string, string]
 	grouped int // groups
+	epochs  epochs
 	meta    Meta
 	digest  dfs.Digest
 }
@@ -71,7 +73,7 @@ func (s *State) Snapshot() *Snapshot {
 		arena: s.arena.freeze(), text: s.strings.text, hash: s.strings.hash,
 		retry: [2]uint64{s.retry.head, s.retry.tail}, grouped: s.group.groups.live(),
 		quotas: s.feature.quotas.Copy(), acls: s.feature.acls.Copy(), xattrs: s.feature.xattrs.Copy(),
-		setting: s.feature.settings.Copy(), digest: s.Digest(),
+		setting: s.feature.settings.Copy(), epochs: s.epochs, digest: s.Digest(),
 	}
 	n.meta = Meta{
 		Version: imageVersion, TxID: s.applied, NextInode: s.nextInode, NextBlock: s.nextBlock, NextStamp: s.nextStamp,
@@ -115,6 +117,9 @@ func (n *Snapshot) Sections() []dfs.Section {
 	}
 	if n.grouped > 0 {
 		list = append(list, dfs.Section{Name: SectionParityGroups, Write: n.writeGroups})
+	}
+	if n.epochs.now.Number > 0 {
+		list = append(list, dfs.Section{Name: SectionEpochs, Write: n.writeEpochs})
 	}
 	return list
 }

@@ -20,6 +20,7 @@ type State struct {
 	retry   retryCache
 	group   groupTable
 	feature features
+	epochs  epochs
 	// detached holds the ids of the roots of deleted subtrees, smallest first.
 	detached btree.Map[uint64, struct{}]
 	opened   idSet // open files
@@ -97,7 +98,7 @@ func New(opt Options) *State {
 
 // reset empties the state, also of the root.
 func (s *State) reset() {
-	*s = State{seed: s.seed, indexes: indexes{names: new(nameTable)}, holders: map[string]uint32{}, strings: newInterned(), ops: new(scratch)}
+	*s = State{seed: s.seed, indexes: indexes{names: new(nameTable)}, holders: map[string]uint32{}, strings: newInterned(), epochs: firstEpoch(), ops: new(scratch)}
 	s.retry.index, s.retry.seed = new(nameTable), s.seed
 }
 
