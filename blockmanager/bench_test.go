@@ -21,7 +21,8 @@ func (u uniform) Block(id dfs.BlockID) (Facts, bool) {
 }
 func (u uniform) LastBlock() dfs.BlockID                    { return dfs.FirstBlockID + dfs.BlockID(u.n) - 1 }
 func (u uniform) Group(dfs.BlockID) (dfs.ParityGroup, bool) { return dfs.ParityGroup{}, false }
-func (u uniform) LastStamp() dfs.GenStamp                   { return dfs.FirstGenStamp }
+func (u uniform) StampIssued(s dfs.GenStamp) bool           { return s == dfs.FirstGenStamp }
+func (u uniform) NextIssued(id dfs.BlockID) dfs.BlockID     { return max(id, dfs.FirstBlockID) }
 
 const benchNodes = 10
 

@@ -18,7 +18,8 @@ func (l lengths) Block(id dfs.BlockID) (Facts, bool) {
 }
 func (lengths) Group(dfs.BlockID) (dfs.ParityGroup, bool) { return dfs.ParityGroup{}, false }
 func (lengths) LastBlock() dfs.BlockID                    { return 0 }
-func (lengths) LastStamp() dfs.GenStamp                   { return 0 }
+func (lengths) StampIssued(dfs.GenStamp) bool             { return true }
+func (lengths) NextIssued(id dfs.BlockID) dfs.BlockID     { return id }
 
 // TestGroupsAreOfLikeLength holds that a candidate of the wanted length is taken first, and
 // that what is passed over is still there.

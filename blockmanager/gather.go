@@ -91,7 +91,7 @@ func (m *Manager) roomOn(n *node, length int64) *storage {
 // gatherTarget gives where a block that is being gathered is to be copied, if it is not there.
 func (m *Manager) gatherTarget(id dfs.BlockID, r *record, length int64) *storage {
 	n := m.gathering(id)
-	if n == nil || !n.inService() || m.has(r, n) {
+	if n == nil || !n.inService() || m.has(r, n) || slices.Contains(m.future.nodes(id), n) {
 		return nil
 	}
 	return m.roomOn(n, length)

@@ -48,7 +48,7 @@ type replicas struct {
 	safe    int64
 	total   int64 // slots in use
 	excess  int64
-	future  struct{ replicas, bytes int64 }
+	future  future
 }
 
 // work is what is to be done.

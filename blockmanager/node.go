@@ -236,6 +236,7 @@ func (m *Manager) lose(s *storage) {
 		m.dirty--
 	}
 	s.gone, s.full = true, fullReport{epoch: s.full.epoch}
+	m.future.forget(s)
 	n := s.node
 	n.storages = slices.DeleteFunc(n.storages, func(o *storage) bool { return o == s })
 	m.dirty++

@@ -167,13 +167,13 @@ func TestUnknownBlocks(t *testing.T) {
 		n.disks[v][id] = Replica{Block: dfs.Block{ID: id, GenStamp: stamp, Length: 10}}
 	}
 	w.fullReport(n, v)
-	require.Equal(t, int64(3), w.m.Stats(w.now).Blocks.Future)
-	require.Equal(t, int64(30), w.m.Stats(w.now).Blocks.FutureBytes)
+	require.Equal(t, int64(4), w.m.Stats(w.now).Blocks.Future)
+	require.Equal(t, int64(40), w.m.Stats(w.now).Blocks.FutureBytes)
 	w.settle()
 	require.Len(t, n.disks[v], 5, "nothing is removed in start-up mode")
 	w.m.SetStartup(w.now, false)
 	w.settle()
-	require.Len(t, n.disks[v], 3, "what could be of a newer namespace stays")
+	require.Len(t, n.disks[v], 4, "what this history never handed out stays")
 	require.Zero(t, w.m.table.used)
 	w.check()
 }

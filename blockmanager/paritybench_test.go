@@ -50,8 +50,9 @@ func (u folded) Group(id dfs.BlockID) (dfs.ParityGroup, bool) {
 	return g, true
 }
 
-func (u folded) LastBlock() dfs.BlockID  { return u.parity(u.n/foldedData - 1) }
-func (u folded) LastStamp() dfs.GenStamp { return dfs.FirstGenStamp }
+func (u folded) LastBlock() dfs.BlockID                { return u.parity(u.n/foldedData - 1) }
+func (u folded) StampIssued(s dfs.GenStamp) bool       { return s == dfs.FirstGenStamp }
+func (u folded) NextIssued(id dfs.BlockID) dfs.BlockID { return max(id, dfs.FirstBlockID) }
 
 // filledGroups makes a started Manager of n blocks in groups on ten nodes.
 func filledGroups(tb testing.TB, n int) (*Manager, time.Time) {

@@ -217,7 +217,7 @@ func (m *Manager) blocked(v *view, i int, n *node) bool {
 			return true
 		}
 	}
-	return m.has(v.blocks[i].r, n)
+	return m.has(v.blocks[i].r, n) || slices.Contains(m.future.nodes(v.blocks[i].id), n)
 }
 
 // has reports whether a node has anything of a block.

@@ -181,6 +181,7 @@ func (m *Manager) repairTargets(now time.Time, id dfs.BlockID, r *record, f Fact
 			p.exclude = append(p.exclude, part.storage.node)
 		}
 	}
+	p.exclude = append(p.exclude, m.future.nodes(id)...)
 	p.writer = source
 	return p.choose(need)
 }

@@ -39,6 +39,7 @@ func (m *Manager) BeginReport(p ReportPart) error {
 	if r := &s.full; !r.begun || r.id != p.ID || r.parts != p.Parts {
 		s.beginReport(p)
 		m.unsweep(s)
+		m.future.forget(s) // what is still there is told again
 	}
 	return nil
 }
@@ -156,8 +157,8 @@ func (m *Manager) reportOne(s *storage, b dfs.Block, state dfs.ReplicaState) {
 		m.stranger(s, b)
 		return
 	}
-	if b.GenStamp > f.GenStamp && b.GenStamp > m.src.LastStamp() {
-		m.fromFuture(b)
+	if b.GenStamp != f.GenStamp && !m.src.StampIssued(b.GenStamp) {
+		m.fromFuture(s, b)
 		return
 	}
 	if state == dfs.ReplicaTemporary {
@@ -241,11 +242,11 @@ func (m *Manager) badReport(s *storage, b dfs.Block, state dfs.ReplicaState, r *
 	m.evaluate(b.ID)
 }
 
-// stranger takes a replica of a block that no file holds. One that could be of a
-// namespace newer than this one is never removed.
+// stranger takes a replica of a block that no file holds. One whose id or stamp this
+// history has never handed out is of another history and is never removed.
 func (m *Manager) stranger(s *storage, b dfs.Block) {
-	if b.ID > m.src.LastBlock() || b.GenStamp > m.src.LastStamp() {
-		m.fromFuture(b)
+	if m.src.NextIssued(b.ID) != b.ID || !m.src.StampIssued(b.GenStamp) {
+		m.fromFuture(s, b)
 		return
 	}
 	if m.beingFolded(s, b.ID) {
@@ -256,11 +257,6 @@ func (m *Manager) stranger(s *storage, b dfs.Block) {
 		return
 	}
 	m.discard(s, b.ID, b.GenStamp, false)
-}
-
-func (m *Manager) fromFuture(b dfs.Block) {
-	m.future.replicas++
-	m.future.bytes += max(0, b.Length)
 }
 
 // Incremental takes what changed on a datanode. Lines about volumes that are not known
@@ -300,6 +296,7 @@ func (m *Manager) Incremental(now time.Time, uuid string, events []Event) error 
 // deleted takes a replica that is gone. The removal of an older one says nothing about
 // the present one.
 func (m *Manager) deleted(s *storage, b dfs.Block) {
+	m.future.drop(s, b.ID)
 	r := m.table.get(b.ID)
 	if r == nil {
 		return

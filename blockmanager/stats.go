@@ -35,7 +35,7 @@ func (m *Manager) Stats(now time.Time) Stats {
 		}
 	}
 	st.Parity = m.parityStats()
-	b.Future, b.FutureBytes = m.future.replicas, m.future.bytes
+	b.Future, b.FutureBytes = m.future.count, m.future.bytes
 	return st
 }
 

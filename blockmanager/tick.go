@@ -120,10 +120,21 @@ func (m *Manager) sweep() bool {
 			}
 		}
 		n := m.cursor >> pageBits
-		if !judging && (n >= uint64(len(m.table.pages)) || m.table.pages[n] == nil) {
-			m.cursor = (n + 1) << pageBits
-			budget--
-			continue
+		if n >= uint64(len(m.table.pages)) || m.table.pages[n] == nil {
+			if !judging {
+				m.cursor = (n + 1) << pageBits
+				budget--
+				continue
+			}
+			if gap := m.gap(span); gap > 0 { // ids that no block can have need no look
+				m.cursor += gap
+				budget--
+				if m.toJudge -= min(gap, m.toJudge); m.toJudge == 0 {
+					judging = false
+					m.endPass()
+				}
+				continue
+			}
 		}
 		id := dfs.FirstBlockID + dfs.BlockID(m.cursor)
 		m.cursor++
@@ -144,6 +155,16 @@ func (m *Manager) sweep() bool {
 		}
 	}
 	return judging || m.dirty > 0
+}
+
+// gap is how many ids from the cursor on, at most to the end of the span, were never handed
+// out.
+func (m *Manager) gap(span uint64) uint64 {
+	next := m.src.NextIssued(dfs.FirstBlockID + dfs.BlockID(m.cursor))
+	if next == 0 {
+		return span - m.cursor
+	}
+	return min(uint64(next-dfs.FirstBlockID), span) - m.cursor
 }
 
 // sweepRecord removes the slots of a block that count for nothing.

@@ -39,9 +39,13 @@ type Source interface {
 	Block(id dfs.BlockID) (Facts, bool)
 	// Group gives the group of a parity block; the answer is the caller's own.
 	Group(parity dfs.BlockID) (dfs.ParityGroup, bool)
-	// LastBlock is the highest block id ever handed out, LastStamp the highest stamp.
+	// LastBlock is the highest block id that this history has handed out.
 	LastBlock() dfs.BlockID
-	LastStamp() dfs.GenStamp
+	// NextIssued is the smallest block id from id on that this history has handed out, 0 for
+	// none. Ids that it leaves out belong to nobody, or to another history.
+	NextIssued(id dfs.BlockID) dfs.BlockID
+	// StampIssued tells whether this history has handed a generation stamp out.
+	StampIssued(stamp dfs.GenStamp) bool
 }
 
 // Target is a datanode and one of its volumes.
@@ -234,7 +238,7 @@ type BlockStats struct {
 	PendingRepair   int64 // copies under way
 	PendingDeletion int64 // removals not handed out yet
 	PendingRecovery int64
-	Future          int64 // replicas with ids or stamps that were never handed out
+	Future          int64 // replicas with ids or stamps that this history never handed out
 	FutureBytes     int64
 }
 

@@ -28,6 +28,7 @@ type world struct {
 	known map[string]map[dfs.BlockID]Replica
 	// mute keeps datanodes from obeying orders by themselves.
 	mute bool
+	gaps [][2]dfs.BlockID // ids that were never handed out: from the first to before the second
 	// starting is called when a node is about to register, started when it has reported.
 	starting, started func(*fakeNode)
 }
@@ -47,7 +48,21 @@ func (w *world) Group(id dfs.BlockID) (dfs.ParityGroup, bool) {
 	g.Members = slices.Clone(g.Members)
 	return g, ok
 }
-func (w *world) LastStamp() dfs.GenStamp { return w.stamp }
+func (w *world) StampIssued(s dfs.GenStamp) bool { return s >= dfs.FirstGenStamp && s <= w.stamp }
+
+// NextIssued: all ids up to the last one were handed out, but for those in gaps.
+func (w *world) NextIssued(id dfs.BlockID) dfs.BlockID {
+	id = max(id, dfs.FirstBlockID)
+	for _, g := range w.gaps {
+		if id >= g[0] && id < g[1] {
+			id = g[1]
+		}
+	}
+	if id > w.last {
+		return 0
+	}
+	return id
+}
 
 const testBlock = 1 << 20
 

@@ -59,5 +59,8 @@ func (s source) Group(parity dfs.BlockID) (dfs.ParityGroup, bool) { return s.n.n
 // LastBlock is the highest block id ever handed out.
 func (s source) LastBlock() dfs.BlockID { return s.n.ns.Counts().NextBlock - 1 }
 
-// LastStamp is the highest generation stamp ever handed out.
-func (s source) LastStamp() dfs.GenStamp { return s.n.ns.Counts().NextStamp - 1 }
+// NextIssued is the smallest block id from id on that was ever handed out.
+func (s source) NextIssued(id dfs.BlockID) dfs.BlockID { return s.n.ns.NextIssued(id) }
+
+// StampIssued tells whether a generation stamp was ever handed out.
+func (s source) StampIssued(stamp dfs.GenStamp) bool { return s.n.ns.StampIssued(stamp) }
