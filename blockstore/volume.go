@@ -76,6 +76,9 @@ func (v *volume) open(cluster dfs.ClusterInfo) (uuid string, err error) {
 	if err := vfs.SweepTemp(v.fs, path.Join(v.dir, "current"), versionFile); err != nil {
 		return "", err
 	}
+	if err := v.sweepServed(); err != nil {
+		return "", err
+	}
 	if id := p["clusterID"]; id != cluster.ClusterID {
 		return "", foreign("%s belongs to cluster %s, the name node is of cluster %s", v.name, id, cluster.ClusterID)
 	}

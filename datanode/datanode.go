@@ -103,6 +103,7 @@ type state struct {
 	failed     map[string]bool // directories of volumes that could not be used at the last heartbeat
 	closed     bool
 	removals   removals
+	fence      fence
 }
 
 // Start listens and then works in the background: it finds a name node, opens the volumes
@@ -228,6 +229,7 @@ func (dn *DataNode) openStore(cluster dfs.ClusterInfo) error {
 			dn.cfg.Log.Error("volume failed", "dir", v.Dir, "err", v.Err)
 		}
 	}
+	dn.openFence()
 	close(dn.state.opened)
 	return nil
 }
@@ -287,6 +289,7 @@ func (dn *DataNode) stop() {
 	dn.wg.Wait()
 	dn.refuser.Close()
 	if dn.state.store != nil {
+		dn.closeFence()
 		if err := dn.state.store.Close(); err != nil {
 			dn.cfg.Log.Error("closing volumes failed", "err", err)
 		}

@@ -24,7 +24,8 @@ type session struct {
 
 	mu         sync.Mutex
 	registered bool
-	full       bool // a full report is due
+	epoch      uint64 // of the name node's start
+	full       bool   // a full report is due
 	events     []control.ReplicaEvent
 	bad        []dfs.BadBlock
 	folds      []*control.FoldDoneRequest
@@ -73,7 +74,7 @@ func (s *session) heartbeats() {
 					return
 				}
 				s.note("registration failed", err)
-				sleep(ctx, max(s.nn.Backoff(), 100*time.Millisecond))
+				sleep(ctx, s.pause(err))
 				continue
 			}
 			s.told = false
@@ -109,10 +110,18 @@ func (s *session) register(ctx context.Context) error {
 	if err := s.dn.state.removals.wait(ctx); err != nil {
 		return err
 	}
+	served := s.dn.state.fence.get()
 	reply, err := s.nn.Register(ctx, &control.RegisterRequest{
 		Node: s.dn.ID(), Cluster: s.dn.state.cluster, SoftwareVersion: SoftwareVersion, Storages: s.dn.storageReports(),
+		Process: s.dn.state.fence.process, ServedEpoch: served.Epoch, ToldEpoch: served.ToldEpoch, TxID: served.TxID,
 	})
+	if s.dn.state.fence.refuses(hs.Epoch) {
+		return s.refusal(hs.Epoch) // it was told all the same, so that it says so too
+	}
 	if err != nil {
+		return err
+	}
+	if err := s.dn.obeyFrom(hs.Epoch); err != nil {
 		return err
 	}
 	s.dn.state.mu.Lock()
@@ -125,7 +134,7 @@ func (s *session) register(ctx context.Context) error {
 	s.dn.state.mu.Unlock()
 
 	s.mu.Lock()
-	s.registered, s.full = true, true
+	s.registered, s.full, s.epoch = true, true, hs.Epoch
 	if hs.HeartbeatMS > 0 {
 		s.heartbeat = time.Duration(hs.HeartbeatMS) * time.Millisecond
 	}
@@ -139,6 +148,10 @@ func (s *session) register(ctx context.Context) error {
 		s.interval = t.Report
 	}
 	s.mu.Unlock()
+	if s.dn.state.fence.refuses(hs.Epoch) { // another session has met a newer one just now
+		s.unregister()
+		return s.refusal(hs.Epoch)
+	}
 	kick(s.wake)
 	return nil
 }
@@ -148,6 +161,7 @@ func (s *session) beatOnce(ctx context.Context) time.Duration {
 	failed := s.dn.checkVolumes()
 	reply, err := s.nn.Heartbeat(ctx, &control.HeartbeatRequest{
 		UUID: s.dn.ID().UUID, Storages: s.dn.storageReports(), Xceivers: uint32(s.dn.streams.Load()), FailedVolumes: failed,
+		Process: s.dn.state.fence.process,
 	})
 	s.mu.Lock()
 	interval := s.heartbeat
@@ -161,6 +175,11 @@ func (s *session) beatOnce(ctx context.Context) time.Duration {
 		return min(interval, max(s.nn.Backoff(), 100*time.Millisecond))
 	}
 	s.told = false
+	if err := s.follow(reply); err != nil {
+		s.note("heartbeat refused", err)
+		s.unregister()
+		return 0
+	}
 	if s.obey(reply.Commands, reply.Active) {
 		return 0 // register again at once
 	}
@@ -365,6 +384,9 @@ func (s *session) reportVolume(ctx context.Context, uuid, pool, storage string, 
 		})
 		if err != nil {
 			return err
+		}
+		if !s.isRegistered() {
+			return dfs.Errorf(dfs.UnregisteredDatanode, "name node %s is not served any more", s.addr)
 		}
 		if s.obey(reply.Commands, true) {
 			kick(s.beat)

@@ -55,6 +55,7 @@ const (
 	Stale                Kind = 41 // internal: pre-check and apply saw different states; check again and propose again
 	Unavailable          Kind = 42 // internal: no datanode or name node could be reached
 	Canceled             Kind = 43 // internal: the caller's context ended
+	Fenced               Kind = 44 // internal: another name node, or another process of the same datanode, has taken over
 )
 
 // Error is the error of every operation that a user can cause. Its text on the wire is

@@ -75,10 +75,28 @@ func (n *NameNode) propose(ctx context.Context, op namespace.Op) (any, error) {
 	if cap(rec) <= maxKeptRecord {
 		n.records.Put(buf)
 	}
+	if err == nil {
+		err = n.reserveFor(ctx, answer)
+	}
 	if err != nil && n.failed.Load() != nil {
 		return nil, n.failure()
 	}
 	return answer, err
+}
+
+// reserveFor sees to it that the ids in an answer are reserved before anybody gets it.
+func (n *NameNode) reserveFor(ctx context.Context, answer any) error {
+	switch a := answer.(type) {
+	case *namespace.AddedBlock:
+		return n.handedOut(ctx, a.Block.ID, a.Block.GenStamp)
+	case dfs.GenStamp:
+		return n.handedOut(ctx, 0, a)
+	case *namespace.Truncated:
+		return n.handedOut(ctx, 0, a.Stamp)
+	case *namespace.GroupChange:
+		return n.handedOut(ctx, a.Parity.ID, a.Parity.GenStamp)
+	}
+	return nil
 }
 
 // maxKeptRecord bounds the record buffers that are kept for reuse, bytes.

@@ -93,18 +93,29 @@ func (n *NameNode) SetSafeMode(ctx context.Context, c *dfs.Caller, action dfs.Sa
 		n.safe.enter()
 		n.blocks.SetPaused(true)
 		n.log.Warn("safe mode is on: entered by hand", "user", r.who.user)
-	} else {
-		n.leaveSafeMode(r)
+	} else if err := n.leaveSafeMode(ctx, r, action == dfs.SafeModeForceExit); err != nil {
+		return n.safe.isOn(), err
 	}
 	r.audit(nil, cmd, "", "", nil)
 	return n.safe.isOn(), nil
 }
 
-func (n *NameNode) leaveSafeMode(r *request) {
+// leaveSafeMode ends safe mode. What tells of another history of the cluster holds it up
+// until it is forced, as in HDFS.
+func (n *NameNode) leaveSafeMode(ctx context.Context, r *request, force bool) error {
+	if n.safe.isHeld() {
+		if !force {
+			n.log.Error("safe mode is not left without force", "why", n.safe.explain(r.now), "user", r.who.user)
+			return nil
+		}
+		if err := n.goOn(ctx); err != nil {
+			return err
+		}
+	}
 	n.state.RLock()
 	defer n.state.RUnlock()
 	if !n.safe.isOn() {
-		return
+		return nil
 	}
 	startup := n.safe.isStartup()
 	n.safe.leave()
@@ -114,6 +125,7 @@ func (n *NameNode) leaveSafeMode(r *request) {
 	}
 	n.wakeTick()
 	n.log.Info("safe mode is off: left by hand", "user", r.who.user)
+	return nil
 }
 
 // SaveNamespace writes a checkpoint, in safe mode only. With a window it does nothing if

@@ -15,7 +15,7 @@ func (n *NameNode) Handshake(ctx context.Context, req *control.HandshakeRequest)
 	l := n.cfg.Blocks.Liveness
 	return &control.HandshakeReply{
 		Cluster: n.cluster, SoftwareVersion: SoftwareVersion,
-		HeartbeatMS: l.Heartbeat.Milliseconds(), ReportMS: n.cfg.ReportInterval.Milliseconds(),
+		HeartbeatMS: l.Heartbeat.Milliseconds(), ReportMS: n.cfg.ReportInterval.Milliseconds(), Epoch: n.epoch(),
 	}, nil
 }
 
@@ -33,6 +33,10 @@ func (n *NameNode) Register(ctx context.Context, req *control.RegisterRequest) (
 	}
 	if node.Host == "" {
 		node.Host = node.IP
+	}
+	req.Node = node
+	if err := n.checkFence(ctx, req); err != nil {
+		return nil, err
 	}
 	admin, err := n.admit(node)
 	if err != nil {
@@ -84,12 +88,15 @@ func (n *NameNode) checkPool(pool string) error {
 // Heartbeat keeps a datanode alive and brings back its orders.
 func (n *NameNode) Heartbeat(ctx context.Context, req *control.HeartbeatRequest) (*control.HeartbeatReply, error) {
 	now := n.clock()
+	if !n.speaks(ctx, req, now) {
+		return &control.HeartbeatReply{Commands: []control.Command{{Kind: control.CmdRegister, NewLength: -1}}}, nil
+	}
 	n.state.RLock()
 	commands, err := n.blocks.Heartbeat(now, &blockmanager.Heartbeat{
 		UUID: req.UUID, Storages: req.Storages, Xceivers: req.Xceivers,
 		CacheCapacity: req.CacheCapacity, CacheUsed: req.CacheUsed, FailedVolumes: len(req.FailedVolumes),
 	})
-	reply := &control.HeartbeatReply{Active: true, TxID: n.ns.Applied()}
+	reply := &control.HeartbeatReply{Active: true, TxID: n.ns.Applied(), Epoch: n.ns.Epoch().Number}
 	n.state.RUnlock()
 	if dfs.Is(err, dfs.UnregisteredDatanode) {
 		reply.Commands = []control.Command{{Kind: control.CmdRegister, NewLength: -1}}
@@ -246,6 +253,7 @@ func (n *NameNode) checkSafeMode() {
 	if !n.safe.isOn() {
 		return
 	}
+	n.hold()
 	now := n.clock()
 	n.state.RLock()
 	defer n.state.RUnlock()

@@ -12,6 +12,8 @@ import (
 	"go.uber.org/goleak"
 
 	"redoubt/dfs"
+	"redoubt/journal"
+	"redoubt/namespace"
 	"redoubt/vfs"
 	"redoubt/wire/clientrpc"
 	"redoubt/wire/control"
@@ -92,6 +94,21 @@ func (r *rig) stop() {
 // reported what they hold.
 func (r *rig) restart() {
 	r.stop()
+	r.start()
+	for _, d := range r.nodes {
+		d.register()
+	}
+}
+
+// restartSame restarts and holds that what is on disk is the state that was in memory.
+func (r *rig) restartSame() {
+	digest := r.ns.Digest()
+	r.stop()
+	ns := namespace.New(namespace.Options{})
+	j, err := journal.Open(ctx, journal.Options{FS: r.cfg.FS, Dirs: r.cfg.NameDirs, Machine: machine{&NameNode{ns: ns}}, NoFinalCheckpoint: true, FillChunk: -1})
+	require.NoError(r.t, err)
+	require.Equal(r.t, digest, ns.Digest())
+	require.NoError(r.t, j.Close())
 	r.start()
 	for _, d := range r.nodes {
 		d.register()

@@ -54,6 +54,7 @@ type soft struct {
 	satisfier  satisfier
 	scrub      scrubber
 	scrubs     atomic.Int64
+	fence      fence
 	leaving    atomic.Int32 // callers that wait for a block to leave its group
 	trash      *emptier
 	requests   sync.Pool // of *request
@@ -102,7 +103,11 @@ func Start(ctx context.Context, cfg Config) (*NameNode, error) {
 		return nil, err
 	}
 	n.cluster = n.journal.Cluster()
-	if err := n.prepareRoot(ctx); err != nil {
+	err = n.prepareRoot(ctx)
+	if err == nil {
+		err = n.beginEpoch(ctx, n.journal.Epoch())
+	}
+	if err != nil {
 		return nil, errors.Join(err, n.journal.Close())
 	}
 	n.ns.EachBlock(func(b namespace.BlockInfo) bool {

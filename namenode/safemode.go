@@ -24,6 +24,7 @@ type safeMode struct {
 	auto    bool      // start-up: thresholds not reached, or the extension runs
 	reached time.Time // when the thresholds were reached; zero before
 	counts  blockCounts
+	held    string // why it must not end by itself, nor by a plain leave; "": nothing
 }
 
 // blockCounts is what safe mode looks at.
@@ -60,7 +61,7 @@ func (s *safeMode) update(c blockCounts, now time.Time) bool {
 	if !s.auto {
 		return false
 	}
-	if !s.metLocked() {
+	if !s.metLocked() || s.held != "" {
 		s.reached = time.Time{}
 		return false
 	}
@@ -83,7 +84,27 @@ func (s *safeMode) metLocked() bool {
 	return s.counts.safe >= s.needed() && s.counts.live >= s.minNodes
 }
 
-func (s *safeMode) storeLocked() { s.on.Store(s.manual || s.auto) }
+func (s *safeMode) storeLocked() { s.on.Store(s.manual || s.auto || s.held != "") }
+
+// hold keeps safe mode on, or enters it, until force; why "" lets go of it. It returns true
+// when the reason is another one than before.
+func (s *safeMode) hold(why string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.held == why {
+		return false
+	}
+	s.held = why
+	s.storeLocked()
+	return true
+}
+
+// isHeld reports whether only force ends safe mode.
+func (s *safeMode) isHeld() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.held != ""
+}
 
 func (s *safeMode) enter() {
 	s.mu.Lock()
@@ -95,7 +116,7 @@ func (s *safeMode) enter() {
 func (s *safeMode) leave() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.manual, s.auto = false, false
+	s.manual, s.auto, s.held = false, false, ""
 	s.storeLocked()
 }
 
@@ -119,6 +140,9 @@ func (s *safeMode) check(what string, path string, now time.Time) error {
 func (s *safeMode) explain(now time.Time) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.held != "" {
+		return s.held + ` "dfsadmin -safemode forceExit" goes on all the same.`
+	}
 	if s.manual {
 		return `It was turned on by hand; "dfsadmin -safemode leave" turns it off.`
 	}

@@ -45,6 +45,8 @@ func (n *NameNode) passTime(ctx context.Context) {
 	if n.failed.Load() != nil {
 		return
 	}
+	n.watchFuture(ctx)
+	n.renewReservation(ctx)
 	n.checkSafeMode()
 	for more := true; more; {
 		select {

@@ -53,9 +53,7 @@ func TestXAttrs(t *testing.T) {
 		require.Equal(t, "user.a=2 user.none= raw.r=4", r.names("bob", "/.reserved/raw/f"))
 	}
 	check()
-	digest := r.ns.Digest()
-	r.restart()
-	require.Equal(t, digest, r.ns.Digest())
+	r.restartSame()
 	check()
 
 	list, err := r.XAttrs(by("bob"), "/f", []dfs.XAttr{xattr(t, "user.none", ""), xattr(t, "user.a", "")})

@@ -114,17 +114,20 @@ func (s *State) NextIssued(id dfs.BlockID) dfs.BlockID {
 // Epoch gives the epoch that goes on.
 func (s *State) Epoch() Epoch { return s.epochs.now }
 
-// EpochOf gives the epoch with a number, false if this history has none.
-func (s *State) EpochOf(number uint64) (Epoch, bool) {
+// EpochEnd gives the last transaction of an epoch, 0 for the one that goes on.
+func (s *State) EpochEnd(number uint64) (last dfs.TxID, known bool) {
 	if s.epochs.now.Number == number {
-		return s.epochs.now, true
+		return 0, true
 	}
 	past := s.epochs.past
 	i := sort.Search(len(past), func(i int) bool { return past[i].Number >= number })
-	if i == len(past) || past[i].Number != number {
-		return Epoch{}, false
+	switch {
+	case i == len(past) || past[i].Number != number:
+		return 0, false
+	case i+1 < len(past):
+		return past[i+1].Began - 1, true
 	}
-	return past[i], true
+	return s.epochs.now.Began - 1, true
 }
 
 func (e *Epoch) code(c *coder) {

@@ -21,6 +21,8 @@ type Config struct {
 	// Health is asked for by /healthz: nil answers 200 "ok" and the note, if there is
 	// one; an error answers 503 with its text.
 	Health func() (note string, err error)
+	// Warnings stand first on the front page, a sentence each; called for every request.
+	Warnings func() []string
 	// Metrics are served as /metrics.
 	Metrics prometheus.Gatherer
 	// Beans are served as /jmx; called for every request, maybe at the same time.
@@ -54,7 +56,7 @@ func Handler(c Config) *http.ServeMux {
 		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	}
-	mux.Handle("GET /{$}", front(c.Title, pages))
+	mux.Handle("GET /{$}", front(c.Title, c.Warnings, pages))
 	return mux
 }
 
@@ -73,14 +75,23 @@ func health(ask func() (string, error)) http.HandlerFunc {
 	}
 }
 
-// front lists the pages.
-func front(title string, pages []string) http.HandlerFunc {
-	text := fmt.Sprintf("<!DOCTYPE html>\n<title>%[1]s</title>\n<h1>%[1]s</h1>\n<ul>\n", html.EscapeString(title))
+// front shows what is wrong and lists the pages.
+func front(title string, warnings func() []string, pages []string) http.HandlerFunc {
+	head := fmt.Sprintf("<!DOCTYPE html>\n<title>%[1]s</title>\n<h1>%[1]s</h1>\n", html.EscapeString(title))
+	text := "<ul>\n"
 	for _, p := range pages {
 		text += fmt.Sprintf("<li><a href=%q>%s</a>\n", p, p)
 	}
 	text += "</ul>\n"
-	return func(w http.ResponseWriter, _ *http.Request) { send(w, "text/html; charset=utf-8", text) }
+	return func(w http.ResponseWriter, _ *http.Request) {
+		page := head
+		if warnings != nil {
+			for _, warning := range warnings() {
+				page += "<p role=alert>Warning: " + html.EscapeString(warning) + "</p>\n"
+			}
+		}
+		send(w, "text/html; charset=utf-8", page+text)
+	}
 }
 
 func send(w http.ResponseWriter, contentType, text string) {

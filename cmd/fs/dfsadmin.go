@@ -25,6 +25,8 @@ type admin struct {
 	home string
 	user string
 	zone *time.Location
+	// nodes are the RPC addresses of the name nodes.
+	nodes []string
 }
 
 // adminCmd is one command of dfsadmin. It takes min to max arguments.
@@ -128,7 +130,7 @@ func (e *env) administer(ctx context.Context, cmd *adminCmd, args []string) int 
 		return complain(err)
 	}
 	defer c.Close()
-	err = cmd.run(&admin{ctx, out, e.stderr, c, "hdfs://" + u.authority, "/user/" + e.user, e.user, time.Local}, args)
+	err = cmd.run(&admin{ctx, out, e.stderr, c, "hdfs://" + u.authority, "/user/" + e.user, e.user, time.Local, e.config.nameNodes(u.authority)}, args)
 	if errors.Is(err, errSaid) {
 		return exitUsage
 	}

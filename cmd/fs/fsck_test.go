@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -41,13 +42,14 @@ func TestFsckLive(t *testing.T) {
 	require.Zero(t, code, e)
 	require.Contains(t, e, "Connecting to namenode via http://"+web+"/fsck?")
 	require.Contains(t, out, "/ <dir>\n/a-file 9 bytes, replicated: replication=1, 1 block(s):  OK\n")
-	require.Regexp(t, `\n0\. BP-\S+:blk_1073741825_1001 len=9 Live_repl=1  \[/default-rack/127\.0\.0\.1:\d+\]\n`, out)
+	block := regexp.MustCompile(`\n0\. BP-\S+:(blk_\d+)_\d+ len=9 Live_repl=1  \[/default-rack/127\.0\.0\.1:\d+\]\n`).FindStringSubmatch(out)
+	require.NotNil(t, block, out)
 	require.True(t, strings.HasSuffix(out, "\n\nThe filesystem under path '/' is HEALTHY\n"), out)
 
 	code, out, _ = fsck(t, c.URI(), web, c.URI()+"/", "-list-corruptfileblocks")
 	require.Zero(t, code)
 	require.Equal(t, "The filesystem under path '"+c.URI()+"/' has 0 CORRUPT blocks\n", out)
-	code, out, _ = fsck(t, c.URI(), web, "-blockId", "blk_1073741825", "-maintenance")
+	code, out, _ = fsck(t, c.URI(), web, "-blockId", block[1], "-maintenance")
 	require.Zero(t, code)
 	require.Contains(t, out, "Block belongs to: /a-file\n")
 	require.Contains(t, out, "No. of in maintenance Replica: 0\n")

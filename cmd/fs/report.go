@@ -1,12 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"redoubt/client"
 	"redoubt/dfs"
+	"redoubt/wire/control"
 )
 
 // report prints what dfsadmin -report does: totals first, then the datanodes.
@@ -21,6 +23,9 @@ func (a *admin) report(args []string) error {
 	}
 	if on {
 		fmt.Fprintln(a.out, "Safe mode is ON")
+	}
+	if err := a.reportWarnings(); err != nil {
+		return err
 	}
 	present := s.Used + s.Remaining
 	size := func(name string, n int64) { fmt.Fprintf(a.out, "%s: %d (%s)\n", name, n, bytesText(n)) }
@@ -38,6 +43,30 @@ func (a *admin) report(args []string) error {
 	}
 	fmt.Fprint(a.out, "\n-------------------------------------------------\n")
 	return a.reportNodes(args)
+}
+
+// reportWarnings prints what the name node warns of. One of HDFS's knows no such question.
+func (a *admin) reportWarnings() error {
+	for _, addr := range a.nodes {
+		c := control.NewAdminClient(control.ClientConfig{Addr: addr, User: a.user})
+		warnings, err := c.Warnings(a.ctx)
+		err = errors.Join(err, c.Close())
+		switch {
+		case dfs.Is(err, dfs.Unavailable) && len(a.nodes) > 1:
+			fmt.Fprintf(a.out, "WARNING: name node %s can't be asked: %s\n", addr, message(err))
+		case err != nil && !unknownCall(err):
+			return err
+		}
+		for _, w := range warnings {
+			fmt.Fprintf(a.out, "WARNING: %s\n", w)
+		}
+	}
+	return nil
+}
+
+// unknownCall reports whether a server does not know a protocol or method.
+func unknownCall(err error) bool {
+	return dfs.Is(err, dfs.NoSuchProtocol) || dfs.Is(err, dfs.NoSuchMethod)
 }
 
 func (a *admin) reportBlocks() error {

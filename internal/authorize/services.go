@@ -29,6 +29,7 @@ var policyKeys = map[string]string{
 	"org.apache.hadoop.hdfs.server.protocol.DatanodeLifelineProtocol": "security.datanode.lifeline.protocol.acl",
 	control.NameNodeProtocol:                                          "security.datanode.protocol.acl",
 	control.DataNodeProtocol:                                          "security.inter.datanode.protocol.acl",
+	control.AdminProtocol:                                             "security.client.protocol.acl",
 	control.ArrayProtocol:                                             "security.client.datanode.protocol.acl",
 }
 

@@ -111,13 +111,14 @@ var (
 	descDir        = desc("name_directory_up", "1 while a name directory is written, 0 once it has failed.", "dir")
 	descObjects    = desc("objects", "Files, directories, blocks and more in the namespace.", "kind")
 	descSafeMode   = desc("safe_mode", "1 while safe mode is on.")
+	descWarnings   = desc("warnings", "Things that are wrong and that nothing mends by itself; /healthz and dfsadmin -report name them.")
 	descNodes      = desc("datanodes", "Datanodes by state.", "state")
 	descBlocks     = desc("blocks", "Blocks by state.", "state")
 	descBytes      = desc("capacity_bytes", "Bytes of all datanodes.", "kind")
 )
 
 func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descTx, descTxns, descBatches, descBatchBytes, descSync, descCommit, descImages, descStuck, descCheckpoint, descImage, descDir, descObjects, descSafeMode, descNodes, descBlocks, descBytes} {
+	for _, d := range []*prometheus.Desc{descTx, descTxns, descBatches, descBatchBytes, descSync, descCommit, descImages, descStuck, descCheckpoint, descImage, descDir, descObjects, descSafeMode, descWarnings, descNodes, descBlocks, descBytes} {
 		ch <- d
 	}
 	describeParity(ch)
@@ -140,6 +141,7 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 		on = 1
 	}
 	gauge(descSafeMode, on)
+	gauge(descWarnings, float64(len(c.nn.Warnings())))
 	for state, v := range map[string]int{"live": b.Nodes.Live, "dead": b.Nodes.Dead, "stale": b.Nodes.Stale,
 		"decommissioning": b.Nodes.Decommissioning, "decommissioned": b.Nodes.Decommissioned,
 		"in maintenance": b.Nodes.InMaintenance + b.Nodes.EnteringMaintenance} {
@@ -147,7 +149,7 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for state, v := range map[string]int64{"safe": b.Blocks.Safe, "low redundancy": b.Blocks.LowRedundancy, "missing": b.Blocks.Missing,
 		"corrupt": b.Blocks.Corrupt, "pending repair": b.Blocks.PendingRepair, "pending deletion": b.Blocks.PendingDeletion,
-		"pending recovery": b.Blocks.PendingRecovery, "replicas": b.Blocks.Replicas, "excess replicas": b.Blocks.Excess} {
+		"pending recovery": b.Blocks.PendingRecovery, "replicas": b.Blocks.Replicas, "excess replicas": b.Blocks.Excess, "foreign replicas": b.Blocks.Future} {
 		gauge(descBlocks, float64(v), state)
 	}
 	for kind, v := range map[string]int64{"capacity": b.Capacity, "used": b.Used, "remaining": b.Remaining} {

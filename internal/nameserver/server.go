@@ -166,6 +166,7 @@ func (s *Server) serve(cfg Config, ports []net.Listener, web net.Listener) error
 		return err
 	}
 	control.HandleNameNode(s.rpc, s.nn)
+	control.HandleAdmin(s.rpc, s.nn.Warnings)
 	datanoderpc.Register(s.rpc, s.nn, datanoderpc.Options{SoftwareVersion: namenode.SoftwareVersion})
 	for _, port := range ports {
 		s.wg.Go(func() {

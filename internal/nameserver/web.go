@@ -13,7 +13,7 @@ import (
 // who call this server by its name.
 func (s *Server) handler(cfg Config) http.Handler {
 	mux := web.Handler(web.Config{
-		Title: "Redoubt name node " + s.nn.Info().ClusterID, Health: s.health,
+		Title: "Redoubt name node " + s.nn.Info().ClusterID, Health: s.health, Warnings: s.nn.Warnings,
 		Metrics: cfg.Registry, Beans: s.beans, Pprof: cfg.Pprof,
 	})
 	mux.Handle("GET /fsck", fsck.Handler(fsck.Config{Source: s.nn, Log: s.log}))
@@ -31,11 +31,7 @@ func (s *Server) health() (string, error) {
 	if why := s.nn.SafeModeText(); why != "" {
 		notes = append(notes, "safe mode is on: "+why)
 	}
-	for _, d := range s.nn.Journal().Dirs {
-		if !d.Alive {
-			notes = append(notes, "name directory "+d.Dir+" is out: "+d.Err)
-		}
-	}
+	notes = append(notes, s.nn.Warnings()...)
 	return strings.Join(notes, "\n"), nil
 }
 
@@ -75,6 +71,7 @@ func (s *Server) beans() []web.Bean {
 		bean("NameNodeInfo", "org.apache.hadoop.hdfs.server.namenode.FSNamesystem",
 			attr("Version", namenode.SoftwareVersion), attr("SoftwareVersion", namenode.SoftwareVersion), attr("Safemode", safe),
 			attr("ClusterId", info.ClusterID), attr("BlockPoolId", info.PoolID), attr("TotalBlocks", n.Blocks), attr("TotalFiles", n.Files+n.Directories),
-			attr("Total", b.Capacity), attr("Used", b.Used), attr("Free", b.Remaining), attr("NumberOfMissingBlocks", b.Blocks.Missing)),
+			attr("Total", b.Capacity), attr("Used", b.Used), attr("Free", b.Remaining), attr("NumberOfMissingBlocks", b.Blocks.Missing),
+			attr("BytesWithFutureGenerationStamps", b.Blocks.FutureBytes), attr("Warnings", s.nn.Warnings())),
 	}
 }

@@ -33,6 +33,8 @@ type Source interface {
 	LostBlocks(c *dfs.Caller, path string, after dfs.BlockID, max int) ([]dfs.LostBlock, error)
 	// CheckedCluster sums up the cluster.
 	CheckedCluster() dfs.ClusterHealth
+	// Warnings are what is wrong with the cluster as a whole, a sentence each.
+	Warnings() []string
 	// Delete removes a file whose blocks are lost, for a check that is asked to.
 	Delete(ctx context.Context, c *dfs.Caller, path string, recursive bool) (bool, error)
 }

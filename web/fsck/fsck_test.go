@@ -27,6 +27,8 @@ type tree struct {
 	lost    []dfs.LostBlock
 	deleted []string
 	cluster dfs.ClusterHealth
+
+	warnings []string
 }
 
 func (s *tree) CheckTree(_ context.Context, c *dfs.Caller, path string, fn func(*dfs.FileHealth) error) error {
@@ -72,6 +74,7 @@ func (s *tree) LostBlocks(c *dfs.Caller, path string, after dfs.BlockID, max int
 }
 
 func (s *tree) CheckedCluster() dfs.ClusterHealth { return s.cluster }
+func (s *tree) Warnings() []string                { return s.warnings }
 
 func (s *tree) Delete(_ context.Context, _ *dfs.Caller, path string, _ bool) (bool, error) {
 	s.deleted = append(s.deleted, path)

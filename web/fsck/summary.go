@@ -34,6 +34,9 @@ func (c *check) summary() {
 	if !t.healthy() {
 		state = "CORRUPT"
 	}
+	for _, warning := range c.cfg.Source.Warnings() {
+		c.printf("\nWARNING: %s", warning)
+	}
 	c.printf("\nStatus: %s\n Number of data-nodes:\t%d\n Number of racks:\t\t%d\n Total dirs:\t\t\t%d\n Total symlinks:\t\t0\n",
 		state, t.cluster.Datanodes, t.cluster.Racks, t.dirs)
 	c.printf("\nReplicated Blocks:\n")

@@ -55,6 +55,7 @@ var classes = [...]string{
 	dfs.Stale:                "org.apache.hadoop.ipc.RetriableException",
 	dfs.Unavailable:          "java.io.IOException",
 	dfs.Canceled:             "java.io.IOException",
+	dfs.Fenced:               "java.io.IOException",
 }
 
 // Classes of the undecodable request and of answers without a kind of their own.

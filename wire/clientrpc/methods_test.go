@@ -353,7 +353,7 @@ func TestErrorsBothWays(t *testing.T) {
 			back := FromRemote(re)
 			require.Equal(t, ClassOf(kind), ClassOf(back.Kind))
 			switch kind {
-			case dfs.Corrupt, dfs.NotLink, dfs.Stale, dfs.Unavailable, dfs.Canceled: // share a class
+			case dfs.Corrupt, dfs.NotLink, dfs.Stale, dfs.Unavailable, dfs.Canceled, dfs.Fenced: // share a class
 			default:
 				require.Equal(t, kind, back.Kind)
 			}

@@ -118,5 +118,11 @@ func errorFrom(class, message string) *dfs.Error {
 			kind = dfs.Kind(n)
 		}
 	}
+	switch class { // the RPC layer's own answers, ours and Hadoop's
+	case "org.apache.hadoop.ipc.RpcNoSuchProtocolException":
+		kind = dfs.NoSuchProtocol
+	case "org.apache.hadoop.ipc.RpcNoSuchMethodException":
+		kind = dfs.NoSuchMethod
+	}
 	return &dfs.Error{Kind: kind, Msg: message}
 }

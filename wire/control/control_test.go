@@ -152,7 +152,7 @@ func TestErrorKindsCarryOver(t *testing.T) {
 	defer stop()
 	nn := NewNameNodeClient(ClientConfig{Addr: addr})
 	defer nn.Close()
-	for kind := dfs.Other; kind <= dfs.Canceled; kind++ {
+	for kind := dfs.Other; kind <= dfs.Fenced; kind++ {
 		e.err = fmt.Errorf("wrapped: %w", dfs.Errorf(kind, "message %d", kind))
 		err := nn.CommitSync(t.Context(), &CommitSyncRequest{})
 		require.Equal(t, kind, dfs.KindOf(err))

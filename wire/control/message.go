@@ -22,7 +22,8 @@ const (
 type NameNode interface {
 	// Handshake tells which cluster this is; called before Register.
 	Handshake(ctx context.Context, req *HandshakeRequest) (*HandshakeReply, error)
-	// Register makes the datanode known. Errors: dfs.DisallowedDatanode, dfs.IncorrectVersion.
+	// Register makes the datanode known. Errors: dfs.DisallowedDatanode, dfs.IncorrectVersion;
+	// dfs.Fenced: a newer name node has been served, or another process has this identity.
 	Register(ctx context.Context, req *RegisterRequest) (*RegisterReply, error)
 	// Heartbeat reports liveness and volumes and brings back commands. An unknown or
 	// dead-declared datanode gets CmdRegister.
@@ -64,8 +65,9 @@ type HandshakeRequest struct{ SoftwareVersion string }
 type HandshakeReply struct {
 	Cluster         dfs.ClusterInfo
 	SoftwareVersion string
-	HeartbeatMS     int64 // how often to call Heartbeat
-	ReportMS        int64 // how often to send a full report
+	HeartbeatMS     int64  // how often to call Heartbeat
+	ReportMS        int64  // how often to send a full report
+	Epoch           uint64 // of the name node's start; a datanode obeys none that is older than one it has obeyed
 }
 
 // RegisterRequest introduces a datanode: its addresses, its cluster, its volumes.
@@ -74,6 +76,12 @@ type RegisterRequest struct {
 	Cluster         dfs.ClusterInfo // zero fields: a fresh datanode that takes what the name node has
 	SoftwareVersion string
 	Storages        []dfs.StorageReport
+	Process         uint64 // random, another one in each process; 0: not told
+	// ServedEpoch is the newest start epoch that the datanode has obeyed; TxID the highest
+	// transaction that it was told is durable, and ToldEpoch the start epoch of who told it.
+	ServedEpoch uint64
+	ToldEpoch   uint64
+	TxID        dfs.TxID
 }
 
 // RegisterReply completes what the datanode can't know itself.
@@ -91,13 +99,15 @@ type HeartbeatRequest struct {
 	CacheUsed     int64
 	FailedVolumes []string
 	SlowPeers     []string // UUIDs of peers that were slow to write to
+	Process       uint64   // as in RegisterRequest
 }
 
 // HeartbeatReply carries what the datanode is to do.
 type HeartbeatReply struct {
 	Commands []Command
-	Active   bool // this name node is the active one: its commands count
-	TxID     dfs.TxID
+	Active   bool     // this name node is the active one: its commands count
+	TxID     dfs.TxID // the last one that is durable
+	Epoch    uint64   // of the name node's start, as in HandshakeReply
 }
 
 // CommandKind says what a datanode is to do.
