@@ -71,6 +71,13 @@ func TestFlood(t *testing.T) {
 			break
 		}
 	}
+	resp, err := http.Get("http://" + addr[2] + "/metrics")
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	metrics, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.Regexp(t, `redoubt_rpc_connections_refused_total [1-9]\d+`, string(metrics))
+	require.Regexp(t, `redoubt_http_connections_refused_total [1-9]\d+`, string(metrics))
 	require.NoError(t, roll(t.Context(), c))
 	require.NoError(t, nn.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, nn.Wait(), out)

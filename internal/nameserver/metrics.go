@@ -56,6 +56,16 @@ func newMetrics(nn *namenode.NameNode, reg prometheus.Registerer) (*metrics, err
 	return m, nil
 }
 
+// refusals registers the count of connections that were too many.
+func refusals(reg prometheus.Registerer, port string, total func() int64) error {
+	err := reg.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "redoubt", Subsystem: port, Name: "connections_refused_total",
+		Help: "Connections that were refused because there were too many."}, func() float64 { return float64(total()) }))
+	if err != nil {
+		return fmt.Errorf("nameserver: metrics: %w", err)
+	}
+	return nil
+}
+
 // observe is told of every answered call, from many goroutines.
 func (m *metrics) observe(protocol, name string, d time.Duration, err error) {
 	mm := m.method(protocol, name, err)

@@ -168,6 +168,11 @@ func (s *Server) serve(cfg Config, ports []net.Listener, web net.Listener) error
 	control.HandleNameNode(s.rpc, s.nn)
 	control.HandleAdmin(s.rpc, s.nn.Warnings)
 	datanoderpc.Register(s.rpc, s.nn, datanoderpc.Options{SoftwareVersion: namenode.SoftwareVersion})
+	limited := netlimit.HTTP(web, netlimit.Share(maxHTTP, descriptors, 10, 1), "the HTTP port", s.log)
+	err = errors.Join(refusals(cfg.Registry, "rpc", s.rpc.Refused), refusals(cfg.Registry, "http", limited.Refuser.Total))
+	if err != nil {
+		return err
+	}
 	for _, port := range ports {
 		s.wg.Go(func() {
 			if err := s.rpc.Serve(port); err != nil && !errors.Is(err, hadooprpc.ErrClosed) {
@@ -179,7 +184,6 @@ func (s *Server) serve(cfg Config, ports []net.Listener, web net.Listener) error
 		return nil
 	}
 	s.web = &http.Server{Handler: s.handler(cfg), ReadHeaderTimeout: 30 * time.Second, IdleTimeout: time.Minute}
-	limited := netlimit.HTTP(web, netlimit.Share(maxHTTP, descriptors, 10, 1), "the HTTP port", s.log)
 	s.wg.Go(func() {
 		if err := s.web.Serve(limited); err != nil && !errors.Is(err, http.ErrServerClosed) {
 			s.fail(fmt.Errorf("name node's HTTP port: %w", err))
