@@ -23,6 +23,10 @@ type Config struct {
 	// OnBad is told of replicas that are damaged: at start, by a scrub, by a reader.
 	// It is called without locks held, from any goroutine. May be nil.
 	OnBad func(Bad)
+	// OnCut is told, at start, of replicas that were being written and whose checksums
+	// prove less than their files hold: a power cut hit what was not synced, or what was
+	// has rotted, and only other replicas can tell which. May be nil.
+	OnCut func(Bad)
 	// OnVolumeFailed is told of a volume that has just failed, with its replicas gone
 	// already. It is called without locks held, from any goroutine. May be nil.
 	OnVolumeFailed func(VolumeState)

@@ -379,6 +379,17 @@ func (s *Store) leftovers(v *volume, f *find, best int, dataAt place, proven int
 	return nil
 }
 
+// tellCut tells of a replica that was being written if its data file, or its checksums, go
+// further than what is proven of it.
+func (s *Store) tellCut(r *replica, size, sums int64) {
+	if s.cfg.OnCut == nil || size <= r.written && sums <= r.sum.chunks(r.written) {
+		return
+	}
+	bad := Bad{Block: dfs.Block{ID: r.id, GenStamp: r.stamp, Length: r.written}, Storage: r.vol.storage,
+		Err: fmt.Errorf("blockstore: %s: checksums prove %d bytes; it has %d, and checksums of %d chunks", r.vol.dataPath(r.id, inRBW), r.written, size, sums)}
+	s.notes.post(func() { s.cfg.OnCut(bad) })
+}
+
 // resolveRBW takes in a replica that was being written, as long as its checksums prove.
 func (s *Store) resolveRBW(v *volume, f *find, best int, dataAt place) error {
 	m := f.metas[best]
@@ -408,6 +419,7 @@ func (s *Store) resolveRBW(v *volume, f *find, best int, dataAt place) error {
 		}
 		return s.resolveOrphan(v, f) // no readable header: nothing was ever synced
 	}
+	s.tellCut(r, f.data[inRBW], (m.size-metaHeader)/sumSize)
 	if err := s.leftovers(v, f, best, inRBW, r.written); err != nil {
 		return err
 	}

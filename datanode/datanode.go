@@ -215,7 +215,7 @@ func (dn *DataNode) openStore(cluster dfs.ClusterInfo) error {
 	store, err := blockstore.Open(blockstore.Config{
 		FS: dn.cfg.FS, Volumes: slices.Concat(dn.cfg.Volumes, arrays), Cluster: cluster, Reserved: dn.cfg.Reserved,
 		FailedVolumesTolerated: dn.cfg.FailedVolumesTolerated,
-		OnBad:                  dn.onBad, OnVolumeFailed: dn.onVolumeFailed,
+		OnBad:                  dn.onBad, OnCut: dn.onCut, OnVolumeFailed: dn.onVolumeFailed,
 	})
 	if err != nil {
 		return errors.Join(fmt.Errorf("datanode: open volumes: %w", err), dn.closeArrays())

@@ -430,6 +430,12 @@ func (dn *DataNode) onBad(b blockstore.Bad) {
 	}
 }
 
+// onCut says that a replica that was being written is shorter than it was meant to be. The
+// block's recovery decides what counts.
+func (dn *DataNode) onCut(b blockstore.Bad) {
+	dn.cfg.Log.Warn("replica that was being written is cut to what its checksums prove", "block", b.Block.String(), "storage", b.Storage, "err", b.Err)
+}
+
 // checkVolumes lists the directories of the volumes that can't be used at the moment. When
 // one can be used again, the name nodes, which have forgotten its replicas, get a full
 // report. When none is left the DataNode stops.

@@ -28,7 +28,14 @@ func Format(fs vfs.FS, dirs []string, cluster dfs.ClusterInfo, force bool) error
 
 // FormatState is Format with the image of a state to begin with. It releases state,
 // which may be nil.
-func FormatState(fs vfs.FS, dirs []string, cluster dfs.ClusterInfo, state Snapshot, force bool) (err error) {
+func FormatState(fs vfs.FS, dirs []string, cluster dfs.ClusterInfo, state Snapshot, force bool) error {
+	return FormatAndTell(fs, dirs, cluster, state, force, func() {})
+}
+
+// FormatAndTell is FormatState for whoever reports the outcome: told is called when all is
+// durable and formatting again would still need no force. So who was not told, because the
+// process was killed, can format again.
+func FormatAndTell(fs vfs.FS, dirs []string, cluster dfs.ClusterInfo, state Snapshot, force bool, told func()) (err error) {
 	if state != nil {
 		defer state.Release()
 	}
@@ -51,7 +58,16 @@ func FormatState(fs vfs.FS, dirs []string, cluster dfs.ClusterInfo, state Snapsh
 	if err := f.look(dirs, force); err != nil {
 		return err
 	}
-	for _, step := range []func(*nameDir) error{f.begin, f.fill, f.version, f.end} {
+	if err := f.each(f.begin, f.fill, f.version); err != nil {
+		return err
+	}
+	told()
+	return f.each(f.end)
+}
+
+// each takes one step in all directories, then the next.
+func (f *formatting) each(steps ...func(*nameDir) error) error {
+	for _, step := range steps {
 		for _, d := range f.dirs {
 			if err := step(d); err != nil {
 				return fmt.Errorf("journal: format name directory %s: %w", d.path, err)

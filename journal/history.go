@@ -3,6 +3,7 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"redoubt/dfs"
 	"redoubt/editlog"
@@ -66,6 +67,15 @@ func (s *survey) claim(epoch uint64) (last dfs.TxID) {
 		}
 	}
 	return last
+}
+
+// places lists where the directories' files are.
+func (h *history) places() string {
+	var dirs []string
+	for _, s := range h.all {
+		dirs = append(dirs, s.dir.cur)
+	}
+	return strings.Join(dirs, ", ")
 }
 
 // newest is the highest epoch of all directories.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -181,7 +182,7 @@ func (j *Journal) survey() ([]*survey, error) {
 		if err := errors.Join(errs...); err != nil {
 			return nil, fmt.Errorf("%w\njournal: no name directory can be used", err)
 		}
-		return nil, dfs.Errorf(dfs.IllegalState, "journal: no name directory is formatted")
+		return nil, dfs.Errorf(dfs.IllegalState, "journal: no name directory is formatted: %s", strings.Join(j.opt.Dirs, ", "))
 	}
 	return surveys, nil
 }

@@ -63,7 +63,7 @@ func (r *recovery) run() error {
 		failures = append(failures, err)
 	}
 	if len(failures) == 0 {
-		return dfs.Errorf(dfs.Corrupt, "journal: no name directory holds an image")
+		return dfs.Errorf(dfs.Corrupt, "journal: no name directory holds an image: there is none in %s", r.hist.places())
 	}
 	return errors.Join(failures...)
 }

@@ -43,12 +43,13 @@ func runFormat(_ context.Context, a *app, args []string) int {
 	if *force && conf.Bool("dfs.reformat.disabled") {
 		return a.fail("format", errors.New("dfs.reformat.disabled is true: a namespace is never thrown away, so --force is refused"), exitFailed)
 	}
-	info, err := namenode.Format(disk, dirs, *cluster, *force)
+	_, err = namenode.FormatAndTell(disk, dirs, *cluster, *force, func(info dfs.ClusterInfo) {
+		for _, d := range dirs {
+			fmt.Fprintf(a.stdout, "formatted %s for cluster %s, block pool %s\n", d, info.ClusterID, info.PoolID)
+		}
+	})
 	if err != nil {
 		return a.fail("format", err, exitFailed)
-	}
-	for _, d := range dirs {
-		fmt.Fprintf(a.stdout, "formatted %s for cluster %s, block pool %s\n", d, info.ClusterID, info.PoolID)
 	}
 	return exitOK
 }
