@@ -138,9 +138,7 @@ func serve(ctx context.Context, o *options, e env) int {
 	cfg.Log, cfg.Pprof = log, o.pprof
 	cfg.Listen.Names = nodeconf.HTTPHosts(conf)
 	cfg.Superuser = hadoopconf.User(e.lookupEnv)
-	for _, key := range nodeconf.Unread(conf, "dfs.datanode.") {
-		log.Warn("this setting changes nothing here", "key", key)
-	}
+	nodeconf.Warn(log, conf, nodeconf.DataNodeProgram)
 	dn, err := datanode.Start(ctx, cfg)
 	if err != nil {
 		fmt.Fprintln(e.stderr, err)

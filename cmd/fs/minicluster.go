@@ -112,6 +112,7 @@ func configureCluster(cfg *minicluster.Config, dirs, overrides []string) error {
 	if err := nodeconf.OverDataNode(conf, new(datanode.Config)); err != nil {
 		return err
 	}
+	nodeconf.Warn(cfg.Log, conf, nodeconf.NameNodeProgram, nodeconf.DataNodeProgram)
 	if cfg.Access, err = nodeconf.Access(conf); err != nil {
 		return err
 	}

@@ -3,12 +3,16 @@ package main
 import (
 	"encoding/xml"
 	"fmt"
+	"io"
+	"maps"
 	"net"
 	"os"
 	"os/user"
+	"slices"
 	"strings"
 
 	"redoubt/internal/hadoopconf"
+	"redoubt/internal/nodeconf"
 )
 
 // defaultFS is where the shell looks when nothing is configured: what fs minicluster
@@ -32,7 +36,7 @@ func (s settings) with(key, value string) settings {
 	for k, v := range s.set {
 		set[k] = v
 	}
-	set[key] = value
+	set[hadoopconf.CurrentName(key)] = value
 	s.set, s.values = set, nil
 	return s
 }
@@ -44,7 +48,7 @@ func (s *settings) load() error {
 	}
 	values := map[string]string{}
 	if s.dir != "" && s.site == nil {
-		sys := hadoopconf.System{ReadFile: os.ReadFile, LookupEnv: os.LookupEnv, Properties: map[string]string{"user.name": effectiveUser()}}
+		sys := hadoopconf.System{ReadFile: os.ReadFile, LookupEnv: os.LookupEnv, Properties: map[string]string{"user.name": effectiveUser()}, Client: true}
 		var err error
 		if s.site, err = hadoopconf.Load(sys, []string{s.dir}, nil); err != nil {
 			return err
@@ -54,12 +58,45 @@ func (s *settings) load() error {
 		if err := readSite(name, values); err != nil {
 			return err
 		}
+		if err := refuseSettings(name, values); err != nil {
+			return err
+		}
+	}
+	if err := refuseSettings(hadoopconf.CommandLine, s.set); err != nil {
+		return err
 	}
 	for k, v := range s.set {
 		values[k] = v
 	}
 	s.values = values
 	return nil
+}
+
+// refuseSettings is an error where values of a file, or of -D, promise a protection that the
+// shell can't give.
+func refuseSettings(from string, values map[string]string) error {
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		if want, refused := hadoopconf.RefusedBy(key, values[key]); refused {
+			return fmt.Errorf("%s: %s = %q: want %s", from, key, values[key], want)
+		}
+	}
+	return nil
+}
+
+// warn tells of the settings given by -D that have no effect.
+func (s *settings) warn(w io.Writer) {
+	var given []string
+	for k, v := range s.set {
+		given = append(given, k+"="+v)
+	}
+	keys := []hadoopconf.Key{{Name: "dfs.nameservices", Kind: hadoopconf.List}}
+	conf, err := hadoopconf.LoadKeys(hadoopconf.System{Client: true}, keys, nil, given)
+	if err != nil {
+		return // load has told
+	}
+	for _, r := range nodeconf.Remarks(conf, nodeconf.ShellProgram) {
+		fmt.Fprintf(w, "fs: warning: -D %s\n", r)
+	}
 }
 
 // get gives a property's value, or the default when it is not set.
@@ -144,7 +181,7 @@ func readSite(name string, values map[string]string) error {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	for _, p := range doc.Property {
-		values[strings.TrimSpace(p.Name)] = p.Value
+		values[hadoopconf.CurrentName(strings.TrimSpace(p.Name))] = p.Value
 	}
 	return nil
 }

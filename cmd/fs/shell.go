@@ -59,7 +59,7 @@ func (e *env) genericOptions(args []string) ([]string, error) {
 		switch name {
 		case "-D", "-fs", "--fs", "-conf":
 		default:
-			return args, e.config.load()
+			return args, e.configured()
 		}
 		args = args[1:]
 		if !joined {
@@ -82,7 +82,17 @@ func (e *env) genericOptions(args []string) ([]string, error) {
 			e.config = e.config.with("fs.defaultFS", value)
 		}
 	}
-	return args, e.config.load()
+	return args, e.configured()
+}
+
+// configured loads what the generic options have named, and tells what of -D counts for
+// nothing.
+func (e *env) configured() error {
+	err := e.config.load()
+	if err == nil {
+		e.config.warn(e.stderr)
+	}
+	return err
 }
 
 // command runs the shell command name, which has its dash.

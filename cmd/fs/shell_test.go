@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -190,7 +191,7 @@ func TestConfiguration(t *testing.T) {
 <property><name>dfs.namenode.rpc-address.ns.a</name><value>h1:9</value></property>
 <property><name>dfs.namenode.rpc-address.ns.b</name><value>h2</value></property></configuration>`
 	require.NoError(t, os.WriteFile(dir+"/core-site.xml", []byte(site), 0o600))
-	e := &env{config: settings{dir: dir}}
+	e := &env{config: settings{dir: dir}, stderr: io.Discard}
 	args, err := e.genericOptions([]string{"-D", "a=b", "-Dc=d", "-ls", "-D"})
 	require.NoError(t, err)
 	require.Equal(t, []string{"-ls", "-D"}, args)

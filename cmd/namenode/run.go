@@ -74,9 +74,7 @@ func runRun(ctx context.Context, a *app, args []string) int {
 	cfg.Pprof = *pprof
 	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: l}))
 	cfg.NameNode.Log = log
-	for _, key := range nodeconf.Unread(conf, "dfs.namenode.") {
-		log.Warn("this setting changes nothing here", "key", key)
-	}
+	nodeconf.Warn(log, conf, nodeconf.NameNodeProgram)
 	out, err := a.openAudit(*audit)
 	if err != nil {
 		return a.fail("run", err, exitFailed)

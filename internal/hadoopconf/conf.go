@@ -5,8 +5,9 @@
 // adds one of its own: every value of a known key is checked at load, and all faults are
 // told at once, with file, line, key, value and what would be allowed.
 //
-// Keys is the table of what the programs look at. Keys that are not in it are kept and
-// otherwise ignored, as Hadoop does.
+// Keys is the table of what the programs look at, Refusals of what they don't start with,
+// and KnownKeys of what else Hadoop has; nodeconf.Remarks tells what of a configuration has
+// no effect. Keys that are in none of these are kept.
 package hadoopconf
 
 import (
@@ -24,13 +25,15 @@ type System struct {
 	ReadFile   func(name string) ([]byte, error)         // os.ReadFile; required
 	LookupEnv  func(name string) (value string, ok bool) // os.LookupEnv; nil is an empty environment
 	Properties map[string]string
+	// Client passes over what servers alone would have to honour.
+	Client bool
 }
 
 // ConfDirEnv names the directory that is read when no other is given.
 const ConfDirEnv = "HADOOP_CONF_DIR"
 
-// commandLine is where an override comes from.
-const commandLine = "-D"
+// CommandLine is where an override comes from.
+const CommandLine = "-D"
 
 // siteFiles are read from each directory in this order.
 var siteFiles = []string{"core-site.xml", "hdfs-site.xml"}
@@ -74,6 +77,12 @@ func LoadKeys(sys System, keys []Key, dirs, overrides []string) (*Conf, error) {
 	if dir, ok := c.env(ConfDirEnv); ok && dir != "" && !given {
 		dirs = []string{dir}
 	}
+	for _, r := range Refusals {
+		for _, old := range r.Old {
+			current[old] = r.Name
+		}
+	}
+	current["dfs.name.edits.dir"] = editsDir
 	for _, dir := range dirs {
 		if err := c.loadDir(dir, given, current); err != nil {
 			return nil, err
@@ -88,6 +97,7 @@ func LoadKeys(sys System, keys []Key, dirs, overrides []string) (*Conf, error) {
 			faults = append(faults, f)
 		}
 	}
+	faults = append(faults, c.refuse()...)
 	if len(faults) > 0 {
 		return nil, &Errors{Faults: faults}
 	}
@@ -139,13 +149,13 @@ func (c *Conf) override(overrides []string, current map[string]string) (faults [
 		name, value, ok := strings.Cut(o, "=")
 		name = strings.TrimSpace(name)
 		if !ok || name == "" {
-			faults = append(faults, Fault{File: commandLine, Key: o, Want: "key=value"})
+			faults = append(faults, Fault{File: CommandLine, Key: o, Want: "key=value"})
 			continue
 		}
 		if now, ok := current[name]; ok {
 			name = now
 		}
-		c.values[name] = setting{raw: value, file: commandLine}
+		c.values[name] = setting{raw: value, file: CommandLine}
 	}
 	return faults
 }

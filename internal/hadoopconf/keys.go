@@ -2,8 +2,9 @@ package hadoopconf
 
 import "time"
 
-// Keys is the table of keys that count, with HDFS's names and defaults. It is not to be
-// changed while the program runs.
+// Keys is the table of keys that count, with HDFS's names and defaults: each is read by at
+// least one program (package nodeconf says which). It is not to be changed while the
+// program runs.
 var Keys = join(generalKeys, nameNodeKeys, blockManagerKeys, dataNodeKeys, clientKeys)
 
 func join(groups ...[]Key) (all []Key) {
@@ -18,7 +19,6 @@ var generalKeys = []Key{
 	{Name: "hadoop.tmp.dir", Default: "/tmp/hadoop-${user.name}", Doc: "where default directories are"},
 	{Name: "hadoop.log.dir", Default: "${env.HADOOP_LOG_DIR-}", Doc: "where metaSave writes its reports (default: metasave in the first name directory)"},
 	{Name: "hadoop.user.group.static.mapping.overrides", Default: "dr.who=;", Doc: "groups of users, before the system's: user=group1,group2;user2=;..."},
-	{Name: "hadoop.security.authentication", Default: "simple", OneOf: []string{"simple"}, Doc: "how users prove who they are"},
 	{Name: "hadoop.security.authorization", Kind: Bool, Default: "false", Doc: "ask the ACLs of hadoop-policy.xml before a connection is served"},
 	{Name: "io.file.buffer.size", Kind: Size, Default: "4096", Min: 1, Max: 1 << 30, Doc: "buffer size told to clients"},
 	{Name: "fs.trash.interval", Kind: Duration, Unit: time.Minute, Default: "0", Doc: "how long deleted files stay in the trash (minutes); 0 is no trash"},
@@ -26,16 +26,8 @@ var generalKeys = []Key{
 	{Name: "fs.trash.clean.trashroot.enable", Kind: Bool, Default: "false", Doc: "what is in a trash and is no checkpoint is removed too"},
 	{Name: "net.topology.table.file.name", Old: []string{"topology.table.file.name"}, Doc: "file of lines HOST-OR-IP RACK"},
 	{Name: "net.topology.script.file.name", Old: []string{"topology.script.file.name"}, Doc: "program that prints the racks of the hosts in its arguments"},
-	{Name: "net.topology.script.number.args", Kind: Int, Default: "100", Min: 1, Max: 100000, Old: []string{"topology.script.number.args"}, Doc: "most hosts per run of the topology script"},
-	{Name: "ipc.maximum.data.length", Kind: Size, Default: "128m", Min: 1024, Max: 1<<31 - 1, Doc: "largest RPC frame accepted"},
 	{Name: "redoubt.ipc.maximum.buffered", Kind: Size, Default: "512m", Min: 1 << 20, Doc: "bytes that requests and large packets may take while they arrive, over all connections; what needs more is refused"},
 	{Name: "redoubt.http.hosts", Kind: List, Doc: "further names that requests to the HTTP port may call this server by; *: any"},
-	{Name: "ipc.client.connect.timeout", Kind: Duration, Unit: time.Millisecond, Default: "20000", Doc: "how long to wait for a connection (ms)"},
-	{Name: "ipc.client.connect.max.retries", Kind: Int, Default: "10", Min: 0, Max: 1 << 30, Doc: "connection attempts after the first"},
-	{Name: "ipc.client.connect.retry.interval", Kind: Duration, Unit: time.Millisecond, Default: "1000", Doc: "pause between them (ms)"},
-	{Name: "ipc.client.connection.maxidletime", Kind: Duration, Unit: time.Millisecond, Default: "10000", Doc: "idle connections are closed after this (ms)"},
-	{Name: "ipc.client.rpc-timeout.ms", Kind: Duration, Unit: time.Millisecond, Default: "120000", Doc: "longest wait for an answer (ms); 0: for ever"},
-	{Name: "ipc.ping.interval", Kind: Duration, Unit: time.Millisecond, Default: "60000", Doc: "a waiting client pings this often (ms)"},
 }
 
 var nameNodeKeys = []Key{
@@ -47,7 +39,6 @@ var nameNodeKeys = []Key{
 	{Name: "dfs.namenode.http-bind-host", Doc: "address that the HTTP server listens on, if another"},
 	{Name: "dfs.namenode.name.dir", Kind: List, Default: "file://${hadoop.tmp.dir}/dfs/name", Old: []string{"dfs.name.dir"}, Doc: "name directories, each a full copy of image and log"},
 	{Name: "dfs.namenode.storage.dir.perm", Default: "700", Doc: "mode of name directories, octal; files in them get it too, without execute"},
-	{Name: "dfs.namenode.name.dir.restore", Kind: Bool, Default: "false", Old: []string{"dfs.name.dir.restore"}, Doc: "take a failed name directory back at the next checkpoint"},
 	{Name: "dfs.namenode.fs-limits.max-component-length", Kind: Int, Default: "255", Max: 8000, Doc: "most bytes in a name; 0: no limit"},
 	{Name: "dfs.namenode.fs-limits.max-directory-items", Kind: Int, Default: "1048576", Min: 1, Max: 6400000, Doc: "most entries of a directory"},
 	{Name: "dfs.namenode.fs-limits.min-block-size", Kind: Size, Default: "1048576", Doc: "smallest block size a file may have"},
@@ -66,11 +57,7 @@ var nameNodeKeys = []Key{
 	{Name: "dfs.namenode.checkpoint.txns", Kind: Int, Default: "1000000", Min: 1, Max: 1 << 53, Doc: "a checkpoint every so many transactions"},
 	{Name: "dfs.namenode.checkpoint.period", Kind: Duration, Unit: time.Second, Default: "3600", Min: 1, Max: 1 << 31, Old: []string{"fs.checkpoint.period"}, Doc: "and at least this often (s)"},
 	{Name: "dfs.namenode.num.checkpoints.retained", Kind: Int, Default: "2", Min: 1, Max: 1000, Doc: "images kept"},
-	{Name: "dfs.namenode.num.extra.edits.retained", Kind: Int, Default: "1000000", Min: 0, Max: 1 << 53, Doc: "transactions kept besides what the images need"},
 	{Name: "dfs.namenode.lease-hard-limit-sec", Kind: Duration, Unit: time.Second, Default: "1200", Min: 1, Max: 1 << 31, Doc: "a silent writer loses its files after this (s)"},
-	{Name: "dfs.namenode.lease-recheck-interval-ms", Kind: Duration, Unit: time.Millisecond, Default: "2000", Min: 1, Max: 1 << 31, Doc: "how often leases are looked at (ms)"},
-	{Name: "dfs.namenode.retrycache.expirytime.millis", Kind: Duration, Unit: time.Millisecond, Default: "600000", Doc: "how long answers are kept for retried calls (ms)"},
-	{Name: "dfs.namenode.audit.log.with.remote.port", Kind: Bool, Default: "false", Doc: "audit log lines name the client's port"},
 	{Name: "dfs.ls.limit", Kind: Int, Default: "1000", Min: 1, Max: 100000, Doc: "entries in one page of a listing"},
 	{Name: "dfs.replication", Kind: Int, Default: "3", Min: 1, Max: 32767, Doc: "replicas of a file whose client asks for no number"},
 	{Name: "dfs.replication.max", Kind: Int, Default: "512", Min: 1, Max: 32767, Doc: "most replicas"},
@@ -99,7 +86,7 @@ var blockManagerKeys = []Key{
 	{Name: "dfs.blockreport.intervalMsec", Kind: Duration, Unit: time.Millisecond, Default: "21600000", Min: 1, Doc: "how often a datanode sends a full report (ms)"},
 	{Name: "dfs.namenode.redundancy.interval.seconds", Kind: Duration, Unit: time.Second, Default: "3", Min: 0.001, Max: 1 << 31, Old: []string{"dfs.namenode.replication.interval", "dfs.replication.interval"}, Doc: "how often repair work is handed out (s)"},
 	{Name: "dfs.namenode.redundancy.considerLoad", Kind: Bool, Default: "true", Old: []string{"dfs.namenode.replication.considerLoad", "dfs.replication.considerLoad"}, Doc: "busy datanodes get no new blocks"},
-	{Name: "dfs.namenode.redundancy.considerLoad.factor", Kind: Float, Default: "2.0", Min: 0, Max: 1e9, Doc: "busy is this many times the average load"},
+	{Name: "dfs.namenode.redundancy.considerLoad.factor", Kind: Float, Default: "2.0", Min: 0, Max: 1e9, Old: []string{"dfs.namenode.replication.considerLoad.factor"}, Doc: "busy is this many times the average load"},
 	{Name: "dfs.namenode.block-placement.min-blocks-for.write", Kind: Int, Default: "1", Min: 0, Max: 1 << 20, Doc: "room for so many blocks makes a volume a target"},
 	{Name: "redoubt.raid.fold.idle", Kind: Duration, Unit: time.Second, Default: "30", Min: 0.001, Max: 1 << 31, Doc: "blocks under RAID5 wait so long for a parity group to fill up (s)"},
 	{Name: "redoubt.raid.fold.streams", Kind: Int, Default: "2", Min: 1, Max: 1 << 10, Doc: "parities a datanode makes at a time"},
@@ -110,12 +97,10 @@ var blockManagerKeys = []Key{
 	{Name: "dfs.namenode.replication.max-streams", Kind: Int, Default: "2", Min: 1, Max: 1 << 20, Old: []string{"dfs.max-repl-streams"}, Doc: "copies a datanode makes at a time"},
 	{Name: "dfs.namenode.replication.max-streams-hard-limit", Kind: Int, Default: "4", Min: 1, Max: 1 << 20, Doc: "the same for blocks in most danger"},
 	{Name: "dfs.namenode.reconstruction.pending.timeout-sec", Kind: Duration, Unit: time.Second, Default: "300", Min: 1, Max: 1 << 31, Old: []string{"dfs.namenode.replication.pending.timeout-sec", "dfs.replication.pending.timeout.sec"}, Doc: "a copy that takes longer is given to others (s)"},
-	{Name: "dfs.namenode.invalidate.work.pct.per.iteration", Kind: Float, Default: "0.32", Max: 1, Doc: "share of datanodes that get removals in one round"},
 	{Name: "dfs.block.invalidate.limit", Kind: Int, Default: "1000", Min: 1, Max: 1 << 20, Doc: "most removals in one heartbeat's answer"},
 	{Name: "dfs.namenode.decommission.interval", Kind: Duration, Unit: time.Second, Default: "30", Min: 0.001, Max: 1 << 31, Doc: "how often draining datanodes are looked at (s)"},
 	{Name: "dfs.hosts", Doc: "file of datanodes that may register; empty: all may"},
 	{Name: "dfs.hosts.exclude", Doc: "file of datanodes to be drained"},
-	{Name: "dfs.namenode.max-corrupt-file-blocks-returned", Kind: Int, Default: "100", Min: 1, Max: 1 << 20, Doc: "corrupt files told in one answer"},
 }
 
 var dataNodeKeys = []Key{
@@ -134,32 +119,22 @@ var dataNodeKeys = []Key{
 	{Name: "redoubt.datanode.raid.bandwidthPerSec", Kind: Size, Default: "0", Doc: "bytes a second that a datanode reads to make and rebuild blocks of parity groups; 0: no limit"},
 	{Name: "redoubt.datanode.raid.streams", Kind: Int, Default: "16", Min: 1, Max: 1 << 16, Doc: "readers at a time whose block a datanode makes from its parity group"},
 	{Name: "dfs.block.scanner.volume.bytes.per.second", Kind: Size, Default: "1048576", Doc: "bytes a second of scrubbing per volume; 0: none"},
-	{Name: "dfs.datanode.directoryscan.interval", Kind: Duration, Unit: time.Second, Default: "21600", Doc: "how often volumes are compared with memory (s)"},
-	{Name: "dfs.blockreport.initialDelay", Kind: Duration, Unit: time.Second, Default: "0", Doc: "most seconds to wait, at random, before the first full report"},
 	{Name: "dfs.blockreport.split.threshold", Kind: Int, Default: "1000000", Min: 0, Max: 1 << 31, Doc: "replicas in one message of a full report"},
-	{Name: "dfs.blockreport.incremental.intervalMsec", Kind: Duration, Unit: time.Millisecond, Default: "0", Doc: "least pause between incremental reports (ms)"},
 	{Name: "dfs.datanode.socket.write.timeout", Kind: Duration, Unit: time.Millisecond, Default: "480000", Doc: "longest wait for a peer to take data (ms)"},
 	{Name: "dfs.datanode.socket.reuse.keepalive", Kind: Duration, Unit: time.Millisecond, Default: "4000", Doc: "a connection waits this long for its next request (ms)"},
 }
 
 var clientKeys = []Key{
 	{Name: "dfs.nameservices", Kind: List, Old: []string{"dfs.federation.nameservices"}, Doc: "logical names of name services"},
+	{Name: "dfs.checksum.combine.mode", Default: "MD5MD5CRC", Doc: "checksum of files: MD5MD5CRC or COMPOSITE_CRC"},
+	{Name: "hadoop.shell.safely.delete.limit.num.files", Kind: Int, Default: "100", Doc: "rm -safely asks from so many files on"},
 	{Name: "dfs.user.home.dir.prefix", Default: "/user", Doc: "where home directories are"},
 	{Name: "fs.permissions.umask-mode", Default: "022", Old: []string{"dfs.umaskmode"}, Doc: "bits taken from the mode of new files, octal"},
 	{Name: "dfs.client.socket-timeout", Kind: Duration, Unit: time.Millisecond, Default: "60000", Old: []string{"dfs.socket.timeout"}, Doc: "longest wait for a datanode (ms)"},
 	{Name: "dfs.client.use.datanode.hostname", Kind: Bool, Default: "false", Doc: "connect to datanodes by name, not by address"},
-	{Name: "dfs.client.max.block.acquire.failures", Kind: Int, Default: "3", Min: 0, Max: 1 << 20, Old: []string{"dfs.max.block.acquire.failures"}, Doc: "times that all replicas are tried again before a read fails"},
 	{Name: "dfs.client.hedged.read.threadpool.size", Kind: Int, Default: "0", Min: 0, Max: 1 << 20, Doc: "hedged reads at a time; 0: none"},
 	{Name: "dfs.client.hedged.read.threshold.millis", Kind: Duration, Unit: time.Millisecond, Default: "500", Doc: "a second replica is asked after this (ms)"},
-	{Name: "dfs.client.block.write.retries", Kind: Int, Default: "3", Min: 0, Max: 1 << 20, Doc: "tries to set up a block's pipeline"},
-	{Name: "dfs.client.block.write.locateFollowingBlock.retries", Kind: Int, Default: "5", Min: 0, Max: 1 << 20, Doc: "tries to get a next block or to complete a file"},
-	{Name: "dfs.client.block.write.locateFollowingBlock.initial.delay.ms", Kind: Duration, Unit: time.Millisecond, Default: "400", Doc: "first pause between them, doubled each time (ms)"},
 	{Name: "dfs.client.block.write.replace-datanode-on-failure.enable", Kind: Bool, Default: "true", Doc: "replace a failed datanode in a pipeline"},
 	{Name: "dfs.client.block.write.replace-datanode-on-failure.policy", Default: "DEFAULT", OneOf: []string{"ALWAYS", "NEVER", "DEFAULT"}, Doc: "when to"},
 	{Name: "dfs.client.block.write.replace-datanode-on-failure.best-effort", Kind: Bool, Default: "false", Doc: "go on with fewer when there is no replacement"},
-	{Name: "dfs.client.failover.max.attempts", Kind: Int, Default: "15", Min: 0, Max: 1 << 20, Doc: "changes of name node before a call fails"},
-	{Name: "dfs.client.failover.sleep.base.millis", Kind: Duration, Unit: time.Millisecond, Default: "500", Doc: "first pause between them (ms)"},
-	{Name: "dfs.client.failover.sleep.max.millis", Kind: Duration, Unit: time.Millisecond, Default: "15000", Doc: "longest pause between them (ms)"},
-	{Name: "dfs.client.datanode-restart.timeout", Kind: Duration, Unit: time.Second, Default: "30", Doc: "wait for a restarting datanode (s)"},
-	{Name: "dfs.client.read.shortcircuit", Kind: Bool, Default: "false", Doc: "read local replicas past the datanode; not done"},
 }

@@ -31,7 +31,7 @@ func (c *Conf) loadPolicies(dirs []string) error {
 			return err
 		}
 		for _, s := range props {
-			if strings.HasPrefix(s.name, policyPrefix) && c.values[s.name].file != commandLine {
+			if strings.HasPrefix(s.name, policyPrefix) && c.values[s.name].file != CommandLine {
 				c.put(s.name, s.setting, nil)
 			}
 		}

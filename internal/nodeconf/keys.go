@@ -2,8 +2,8 @@ package nodeconf
 
 import (
 	"slices"
-	"strings"
 
+	"redoubt/internal/authorize"
 	"redoubt/internal/hadoopconf"
 )
 
@@ -37,6 +37,30 @@ var nameNodeKeys = []string{
 	"redoubt.raid.hold", "redoubt.raid.scrub.period",
 }
 
+// shellKeys are the keys that the file system shell and dfsadmin read.
+var shellKeys = []string{
+	"fs.defaultFS", "dfs.nameservices", "dfs.namenode.http-address", "dfs.replication", "dfs.blocksize", "dfs.bytes-per-checksum", "dfs.checksum.type",
+	"dfs.checksum.combine.mode", "fs.permissions.umask-mode", "fs.trash.interval", "dfs.client-write-packet-size", "dfs.client.use.datanode.hostname",
+	"dfs.client.block.write.replace-datanode-on-failure.enable", "dfs.client.block.write.replace-datanode-on-failure.policy",
+	"dfs.client.block.write.replace-datanode-on-failure.best-effort",
+	"dfs.client.hedged.read.threadpool.size", "dfs.client.hedged.read.threshold.millis", "hadoop.shell.safely.delete.limit.num.files",
+}
+
+// PolicyKeys lists the ACLs of hadoop-policy.xml that count, in order.
+func PolicyKeys() []string {
+	keys := authorize.PolicyKeys()
+	slices.Sort(keys)
+	return keys
+}
+
+// DefaultOf gives a key's default that counts here, "" if it has none.
+func DefaultOf(k hadoopconf.Key) string {
+	if addr, ok := loopback[k.Name]; ok {
+		return addr
+	}
+	return k.Default
+}
+
 // loopback holds the keys whose default is not HDFS's every interface.
 var loopback = map[string]string{
 	"dfs.namenode.http-address": "127.0.0.1:9870",
@@ -57,22 +81,8 @@ func lines(names []string) (out []hadoopconf.Key) {
 		if !slices.Contains(names, k.Name) {
 			continue
 		}
-		if addr, ok := loopback[k.Name]; ok {
-			k.Default = addr
-		}
+		k.Default = DefaultOf(k)
 		out = append(out, k)
 	}
 	return out
-}
-
-// Unread gives the keys below prefix that HDFS has and somebody set, but that change
-// nothing here.
-func Unread(conf *hadoopconf.Conf, prefix string) (names []string) {
-	for _, k := range hadoopconf.Keys {
-		read := slices.Contains(nameNodeKeys, k.Name) || slices.Contains(dataNodeKeys, k.Name)
-		if strings.HasPrefix(k.Name, prefix) && !read && conf.IsSet(k.Name) {
-			names = append(names, k.Name)
-		}
-	}
-	return names
 }

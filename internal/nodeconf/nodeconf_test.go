@@ -137,12 +137,6 @@ func TestKeysAreThoseThatAreRead(t *testing.T) {
 	}
 }
 
-func TestUnread(t *testing.T) {
-	conf := load(t, "dfs.namenode.name.dir.restore=false", "dfs.namenode.name.dir=/n", "dfs.datanode.directoryscan.interval=7")
-	require.Equal(t, []string{"dfs.namenode.name.dir.restore"}, nodeconf.Unread(conf, "dfs.namenode."))
-	require.Equal(t, []string{"dfs.datanode.directoryscan.interval"}, nodeconf.Unread(conf, "dfs.datanode."))
-}
-
 // TestPermissions: the modes that HDFS's keys give to directories.
 func TestPermissions(t *testing.T) {
 	conf := load(t, "dfs.namenode.storage.dir.perm=750", "dfs.datanode.data.dir.perm=755")
