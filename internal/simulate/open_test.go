@@ -40,18 +40,19 @@ func TestOpenFileIsLookedAfter(t *testing.T) {
 			require.NoError(t, w.Flush())
 			located, err := cl.BlockLocations(ctx, "/r/log", 0, 1)
 			require.NoError(t, err)
-			first, open := located.Blocks[0].Block, located.Last.Block
+			first, writing := located.Blocks[0].Block, located.Last.Locs
 			if restart {
 				c.Kill(c.Name, Reset)
 				require.NoError(t, c.Restart(ctx, c.Name, 0))
 			}
 			time.Sleep(30 * time.Second)
 			// The open block is the writer's affair: one of its two replicas stays.
+			lost := false
 			lose := func() {
-				writing := replicasOf(t, c, open)
 				for p := range replicasOf(t, c, first) {
-					_, both := writing[p]
-					if p.Alive() && (!both || living(writing) > 1) {
+					ofOpen := slices.ContainsFunc(writing, func(l dfs.ReplicaLoc) bool { return l.Node.IP == p.IP })
+					if p.Alive() && !(ofOpen && lost) {
+						lost = lost || ofOpen
 						c.Kill(p, Reset)
 						return
 					}
