@@ -386,6 +386,3 @@ func (m *Manager) Touched(now time.Time, groups []dfs.BlockID) {
 		m.stirGroup(parity)
 	}
 }
-
-// Satisfy has a block looked at again under its present storage policy.
-func (m *Manager) Satisfy(now time.Time, id dfs.BlockID) { m.Changed(now, id) }

@@ -24,8 +24,9 @@ type Manager struct {
 	work
 	clock
 	groups
-	rng  *rand.Rand
-	spin atomic.Uint64 // drives choices made under the read lock
+	mover mover
+	rng   *rand.Rand
+	spin  atomic.Uint64 // drives choices made under the read lock
 }
 
 // registry is who is there.
@@ -195,6 +196,7 @@ func New(cfg Config, src Source) (*Manager, error) {
 	m.open = map[dfs.BlockID]*building{}
 	m.corrupt = map[dfs.BlockID][]badReplica{}
 	m.repairs = map[dfs.BlockID]*repair{}
+	m.mover.blocks, m.mover.tickets = map[dfs.BlockID]*misplaced{}, map[uint64]Asked{}
 	m.startup = true
 	return m, nil
 }

@@ -54,6 +54,7 @@ type node struct {
 	removals  ring[removal]
 	ask       bool // for a full report
 	strangers bool // it reported unknown blocks in start-up mode
+	moves     bool // it can bring a replica to another of its volumes
 	drain     drain
 	livePos   int
 	rackPos   int
@@ -121,7 +122,7 @@ func (m *Manager) Register(now time.Time, r *Registration) {
 	}
 	n.id = r.Node
 	n.addr, _ = netip.ParseAddr(r.Node.IP) // an invalid one is near nobody
-	n.beat, n.strangers = now, false
+	n.beat, n.strangers, n.moves = now, false, r.Moves
 	n.orders = nil
 	m.byAddr[n.key()] = n
 	m.byHost[n.addr] = append(m.byHost[n.addr], n)

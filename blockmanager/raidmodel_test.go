@@ -21,7 +21,7 @@ type raidChaos struct {
 // TestParityModel runs random events against a world with parity groups, whose messages,
 // orders and log records are steps that anything can come between: writes, deletions, deaths
 // and returns of nodes with what they had, damage, drains, maintenance, members that leave, changes of
-// policy, refused log records, a name node that starts anew. After every step each block must be readable
+// policy, a balancer's moves to anywhere, refused log records, a name node that starts anew. After every step each block must be readable
 // with any one node fewer, unless a failure is still being made good; then it must be
 // readable. No failure is added to one. When it calms down all must be folded, on nodes of
 // its own, and nothing be left over.
@@ -35,7 +35,7 @@ func TestParityModel(t *testing.T) {
 		}
 		ops := []func(){c.opWrite, c.opWrite, c.opRemove, c.opBeat, c.opBeat, c.opBeat, c.opObey, c.opObey, c.opObey,
 			c.opStep, c.opStep, c.opStep, c.opPlan, c.opTime, c.opCalm, c.opKill, c.opRevive, c.opDamage, c.opDrain,
-			c.opLeave, c.opPolicy, c.opRestart, c.opReport}
+			c.opLeave, c.opPolicy, c.opRestart, c.opReport, c.opBalance}
 		for range *modelSteps {
 			rapid.SampledFrom(ops).Draw(t, "op")()
 			c.tick()
@@ -196,6 +196,41 @@ func (c *raidChaos) setAdmin() {
 		n.reg.Admin = dfs.AdminNormal
 	}
 	c.drain.reg.Admin = c.adm
+}
+
+// opBalance has a balancer move a replica: with the name node's leave, or to wherever it
+// likes, since some datanodes do not ask. When it is told is another step.
+func (c *raidChaos) opBalance() {
+	var ids []dfs.BlockID
+	for id := range c.facts {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	to := c.anyNode(true)
+	if len(ids) == 0 || to == nil {
+		return
+	}
+	id := rapid.SampledFrom(ids).Draw(c.t, "moved")
+	f, at := c.facts[id], c.places(id)
+	if len(at) == 0 || f.State != Complete {
+		return
+	}
+	from, volume := c.nodes[at[rapid.IntRange(0, len(at)-1).Draw(c.t, "from")]], to.reg.Storages[0].UUID
+	b := dfs.Block{ID: id, GenStamp: f.GenStamp, Length: f.Length}
+	if to.disks[volume][id].Block.ID != 0 || !c.good(from, id) {
+		return
+	}
+	if why := c.m.MayTake(b, to.reg.Node.UUID); why != nil && rapid.Bool().Draw(c.t, "asks") {
+		c.note("%v", why)
+		return
+	}
+	c.note("%d is moved from %s to %s", id, from.reg.Node.UUID, to.reg.Node.UUID)
+	c.put(to, volume, b)
+	c.later("the move is told", func() {
+		if err := c.m.Incremental(c.now, to.reg.Node.UUID, []Event{{Kind: Received, Storage: volume, Block: b, DeleteHint: from.reg.Node.UUID}}); err != nil && to.up {
+			c.start(to)
+		}
+	})
 }
 
 // opLeave changes a block, as a truncate does, once it has left its group.

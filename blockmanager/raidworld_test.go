@@ -478,7 +478,7 @@ func (w *raidWorld) setPolicy(id dfs.BlockID, policy uint8) {
 	f.Policy = policy
 	w.facts[id] = f
 	w.note("policy of %d is %d", id, policy)
-	w.m.Satisfy(w.now, id)
+	w.m.Satisfy(w.now, id, 1)
 }
 
 // restart starts the name node anew; the datanodes register again with their next word.

@@ -179,7 +179,7 @@ func (m *Manager) orders(n *node) []Command {
 	}
 	kept := n.orders[:0]
 	for _, c := range n.orders {
-		if (c.Kind == Transfer || c.Kind == Fold) && m.idle() {
+		if (c.Kind == Transfer || c.Kind == Move || c.Kind == Fold) && m.idle() {
 			kept = append(kept, c)
 		} else {
 			list = append(list, c)

@@ -13,7 +13,8 @@ type repair struct {
 	source  *node
 	targets []*storage // that have not reported yet
 	since   time.Time
-	kind    CommandKind // Transfer; Fold: its only target makes it from the rest of its group
+	kind    CommandKind // Transfer, Move; Fold: its only target makes it from the rest of its group
+	instead *node       // of a Move: whose replica is to go; nil: the source's own, as it comes to another volume
 	over    bool
 }
 
@@ -188,9 +189,10 @@ func (m *Manager) repairTargets(now time.Time, id dfs.BlockID, r *record, f Fact
 
 // repaired takes a target's report. The replica may be on another volume than the one that
 // was chosen: the datanode has the last word, and may have had it already.
-func (m *Manager) repaired(id dfs.BlockID, r *record, s *storage) {
+// After a move it gives the node whose replica is to go.
+func (m *Manager) repaired(id dfs.BlockID, r *record, s *storage) (instead *node) {
 	if r.flags&flagRepair == 0 {
-		return
+		return nil
 	}
 	p := m.repairs[id]
 	p.targets = slices.DeleteFunc(p.targets, func(t *storage) bool {
@@ -200,11 +202,16 @@ func (m *Manager) repaired(id dfs.BlockID, r *record, s *storage) {
 		return t.node == s.node
 	})
 	if len(p.targets) == 0 {
-		if p.kind == Fold {
+		switch p.kind {
+		case Fold:
 			m.tally.Rebuilds++
+		case Move:
+			m.mover.moved++
 		}
 		m.endRepair(id, r)
+		return p.instead
 	}
+	return nil
 }
 
 // notCopied takes a source's word that the copy to a volume has failed: another try need

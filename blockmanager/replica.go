@@ -233,6 +233,7 @@ func (m *Manager) removeBlock(b dfs.Block) {
 // forgetGrouped ends what concerns a block that is removed as one of a group or a candidate.
 func (m *Manager) forgetGrouped(id dfs.BlockID, r *record) {
 	m.dropLeave(id)
+	m.dropMove(id)
 	m.scatter(id)
 	delete(m.beside, id)
 	for _, bit := range []uint32{flagWaiting, flagDegraded, flagLost, flagStuck} {

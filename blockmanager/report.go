@@ -199,9 +199,12 @@ func (m *Manager) goodReport(s *storage, b dfs.Block, r *record) {
 	if sl == nil {
 		m.addReplica(b.ID, r, s)
 		m.arrived(b.ID, r, s)
-		m.repaired(b.ID, r, s)
+		instead := m.repaired(b.ID, r, s)
 		if r.flags&flagGroup == 0 { // else it is looked at with its group
 			m.evaluate(b.ID)
+		}
+		if instead != nil {
+			m.moved(b.ID, instead.id.UUID)
 		}
 		return
 	}
@@ -283,6 +286,7 @@ func (m *Manager) Incremental(now time.Time, uuid string, events []Event) error 
 			m.reportOne(s, e.Block, dfs.ReplicaRBW)
 		case Received:
 			m.reportOne(s, e.Block, dfs.ReplicaFinalized)
+			m.replaced(s, e.Block.ID)
 			if e.DeleteHint != "" {
 				m.moved(e.Block.ID, e.DeleteHint)
 			}
@@ -291,6 +295,26 @@ func (m *Manager) Incremental(now time.Time, uuid string, events []Event) error 
 		}
 	}
 	return nil
+}
+
+// replaced forgets what other volumes of a datanode held of a block of which one has just
+// got a good replica: a datanode has one replica of a block, which has moved here. Some
+// datanodes do not tell that the old one is gone.
+func (m *Manager) replaced(s *storage, id dfs.BlockID) {
+	r := m.table.get(id)
+	if sl := m.table.find(r, s.num); sl == nil || *sl&slotCorrupt != 0 {
+		return
+	}
+	changed := false
+	for _, o := range s.node.storages {
+		if sl := m.table.find(r, o.num); o != s && sl != nil {
+			m.dropReplica(id, r, sl)
+			changed = true
+		}
+	}
+	if changed {
+		m.evaluate(id)
+	}
 }
 
 // deleted takes a replica that is gone. The removal of an older one says nothing about

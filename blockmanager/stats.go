@@ -35,6 +35,7 @@ func (m *Manager) Stats(now time.Time) Stats {
 		}
 	}
 	st.Parity = m.parityStats()
+	st.Moves = m.moveStats()
 	b.Future, b.FutureBytes = m.future.count, m.future.bytes
 	return st
 }

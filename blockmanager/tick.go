@@ -48,6 +48,10 @@ func (m *Manager) Tick(now time.Time) (more bool) {
 		m.nextRound = now.Add(m.cfg.Repair.Interval)
 		m.beginRound()
 	}
+	if !now.Before(m.mover.due) {
+		m.mover.due = now.Add(min(time.Second, m.cfg.Repair.Interval))
+		m.moveSome(now)
+	}
 	return m.continueRound(now, repairBudget) || more
 }
 

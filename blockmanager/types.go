@@ -65,6 +65,7 @@ const (
 	Report     CommandKind = 4 // send full reports of all volumes
 	Fold       CommandKind = 5 // make a replica of Block on volume Targets[0] from Sources; see Sum
 	ScrubGroup CommandKind = 6 // compare the parity Block and its members Sources by their checksums
+	Move       CommandKind = 7 // Transfer to one target, which may be a volume of the datanode itself
 )
 
 // Command is an order for a datanode.
@@ -86,6 +87,7 @@ type Registration struct {
 	SoftwareVersion string
 	Storages        []dfs.StorageReport
 	Admin           dfs.AdminState // AdminDecommissioning to drain it, AdminEnteringMaintenance
+	Moves           bool           // it can bring a replica to another of its volumes
 }
 
 // Heartbeat is a datanode's sign of life.
@@ -206,6 +208,7 @@ type Stats struct {
 	Nodes  NodeStats
 	Blocks BlockStats
 	Parity ParityStats
+	Moves  MoveStats
 
 	Capacity, Used, NonDFSUsed, Remaining, PoolUsed int64
 	Xceivers                                        int64

@@ -214,11 +214,29 @@ func (w *world) obey(n *fakeNode, c Command) {
 				w.event(to, t.Storage, Received, c.Block)
 			}
 		}
+	case Move:
+		w.move(n, c)
 	case Report:
 		for v := range n.disks {
 			w.fullReport(n, v)
 		}
 	}
+}
+
+// move brings a replica to another node, or to another volume of its own.
+func (w *world) move(n *fakeNode, c Command) {
+	to := c.Targets[0]
+	for v, disk := range n.disks {
+		if r, ok := disk[c.Block.ID]; ok && r.Block == c.Block && to.Node.UUID == n.reg.Node.UUID {
+			n.disks[to.Storage][c.Block.ID] = r
+			delete(disk, c.Block.ID)
+			w.event(n, to.Storage, Received, c.Block)
+			w.event(n, v, Deleted, c.Block)
+			return
+		}
+	}
+	c.Kind = Transfer
+	w.obey(n, c)
 }
 
 // guard is the rule that matters most: no order removes the last good replica.

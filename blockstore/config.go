@@ -41,6 +41,9 @@ type VolumeConfig struct {
 	FS vfs.FS
 	// Name is what reports and messages call the volume; "" is Dir.
 	Name string
+	// Capacity is how many bytes of the disk the volume may use; 0: all. It is for clusters
+	// whose volumes share a disk.
+	Capacity int64
 	// Err says why the volume can't be used: it counts as failed from the start.
 	Err error
 }
@@ -111,6 +114,9 @@ func (c Config) Validate() error {
 			bad("volume %s is given twice", v.Label())
 		}
 		seen[v.Label()] = true
+		if v.Capacity < 0 {
+			bad("volume %s has a capacity of %d bytes", v.Label(), v.Capacity)
+		}
 	}
 	if c.Cluster.ClusterID == "" || c.Cluster.PoolID == "" {
 		bad("cluster and pool id must be known, have %q and %q", c.Cluster.ClusterID, c.Cluster.PoolID)

@@ -41,7 +41,7 @@ func Open(cfg Config) (*Store, error) {
 		s.maps[i].active = map[dfs.BlockID]*replica{}
 	}
 	for i, c := range cfg.Volumes {
-		v := &volume{index: uint16(i), fs: c.FS, dir: c.Dir, name: c.Label(), kind: c.Type, err: c.Err}
+		v := &volume{index: uint16(i), fs: c.FS, dir: c.Dir, name: c.Label(), kind: c.Type, capacity: c.Capacity, err: c.Err}
 		if v.fs == nil {
 			v.fs = cfg.FS
 		}

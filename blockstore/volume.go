@@ -30,6 +30,7 @@ type volume struct {
 	lock    io.Closer
 	fresh   bool
 
+	capacity int64        // that it may use; 0: all of the disk
 	used     atomic.Int64 // bytes of replicas
 	promised atomic.Int64 // bytes that writers have announced and not yet written
 	replicas atomic.Int64
@@ -262,11 +263,20 @@ func (v *volume) probe() error {
 
 // room is how many bytes may still be promised.
 func (v *volume) room(reserved int64) (int64, error) {
-	u, err := v.fs.Usage(v.dir)
+	u, err := v.usage()
 	if err != nil {
 		return 0, err
 	}
 	return max(0, u.Free-reserved-v.promised.Load()), nil
+}
+
+// usage tells the space of the volume's disk, or of its share of it.
+func (v *volume) usage() (vfs.Usage, error) {
+	u, err := v.fs.Usage(v.dir)
+	if err == nil && v.capacity > 0 && v.capacity < u.Capacity {
+		u.Capacity, u.Free = v.capacity, min(u.Free, max(0, v.capacity-v.used.Load()))
+	}
+	return u, err
 }
 
 func (v *volume) state(reserved int64) VolumeState {
@@ -275,7 +285,7 @@ func (v *volume) state(reserved int64) VolumeState {
 	if st.Err != nil {
 		return st
 	}
-	u, err := v.fs.Usage(v.dir)
+	u, err := v.usage()
 	if err != nil {
 		st.Err = err
 		return st

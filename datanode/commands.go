@@ -17,6 +17,8 @@ func (dn *DataNode) execute(s *session, c control.Command) {
 	switch c.Kind {
 	case control.CmdTransfer:
 		work = func() { dn.copyTo(c) }
+	case control.CmdMove:
+		work = func() { dn.move(c) }
 	case control.CmdInvalidate:
 		dn.state.removals.begin()
 		work = func() {
@@ -29,7 +31,9 @@ func (dn *DataNode) execute(s *session, c control.Command) {
 		dn.enqueue(s, c)
 		return
 	case control.CmdBandwidth:
-		dn.balance.Store(c.Value)
+		if c.Value > 0 { // as in HDFS, 0 changes nothing
+			dn.moves.limit.rate.Store(c.Value)
+		}
 		return
 	case control.CmdShutdown:
 		dn.fail(ErrShutdown)

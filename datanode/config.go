@@ -84,7 +84,8 @@ type Timeouts struct {
 type Limits struct {
 	Streams           int           // connections being served; 4096
 	TransferBandwidth int64         // bytes/s of copies the name node orders; 0 unlimited
-	BalanceBandwidth  int64         // bytes/s, told by administrators; 100 MiB
+	BalanceBandwidth  int64         // bytes/s of balancers' moves until administrators tell another; 100 MiB
+	BalanceMoves      int           // of replicas at a time, for balancers; 100
 	Buffered          int64         // bytes of requests and large packets being received, over all connections; dfs.MaxBuffered
 	ScrubBandwidth    int64         // bytes/s of reading everything; 1 MiB, negative: no scrub
 	ScrubPeriod       time.Duration // between a scrub and the next; 3 weeks
@@ -105,6 +106,7 @@ func (c *Config) applyDefaults() {
 	def(&c.Limits.Streams, 4096)
 	def(&c.Limits.Buffered, dfs.MaxBuffered)
 	def(&c.Limits.BalanceBandwidth, 100<<20)
+	def(&c.Limits.BalanceMoves, 100)
 	def(&c.Limits.ScrubBandwidth, 1<<20)
 	def(&c.Limits.ScrubPeriod, 21*24*time.Hour)
 	def(&c.Limits.ReportReplicas, 200_000)
@@ -193,7 +195,7 @@ func (c *Config) Validate() error {
 		}
 	}
 	if l := c.Limits; l.Streams < 0 || l.TransferBandwidth < 0 || l.BalanceBandwidth < 0 || l.ScrubPeriod < 0 || l.ReportReplicas < 0 ||
-		l.GroupBandwidth < 0 || l.DegradedStreams < 0 || l.Buffered < 0 {
+		l.BalanceMoves < 0 || l.GroupBandwidth < 0 || l.DegradedStreams < 0 || l.Buffered < 0 {
 		bad("a limit is negative: %+v", l)
 	}
 	if c.Reserved < 0 {

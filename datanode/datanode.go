@@ -84,8 +84,8 @@ func (dn *DataNode) limit() {
 
 // rates are how fast background work may go.
 type rates struct {
-	copies  *throttle
-	balance atomic.Int64
+	copies *throttle
+	moves  *balancing
 }
 
 // state is what exists once a name node has said which cluster this is, and the
@@ -116,7 +116,7 @@ func Start(ctx context.Context, cfg Config) (*DataNode, error) {
 	cfg.applyDefaults()
 	dn := &DataNode{
 		cfg: cfg, started: time.Now(), ready: make(chan struct{}), done: make(chan struct{}),
-		limits: limits{rates: rates{copies: newThrottle(cfg.Limits.TransferBandwidth)}}, groups: newGroups(cfg.Limits),
+		limits: limits{rates: rates{copies: newThrottle(cfg.Limits.TransferBandwidth), moves: newBalancing(cfg.Limits)}}, groups: newGroups(cfg.Limits),
 		state: &state{
 			opened: make(chan struct{}), conns: map[net.Conn]struct{}{},
 			recovering: map[dfs.BlockID]dfs.GenStamp{}, verifying: map[dfs.BlockID]bool{},
@@ -124,7 +124,6 @@ func Start(ctx context.Context, cfg Config) (*DataNode, error) {
 		},
 	}
 	dn.limit()
-	dn.balance.Store(cfg.Limits.BalanceBandwidth)
 	if err := dn.listen(ctx); err != nil {
 		return nil, err
 	}

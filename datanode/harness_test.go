@@ -49,6 +49,7 @@ type fakeNameNode struct {
 	failed     map[string][]string
 	folds      []control.FoldDoneRequest
 	sources    map[dfs.BlockID]*control.SourcesReply
+	untakable  map[dfs.BlockID]error
 	asked      int   // for sources
 	refuse     error // of Register
 	silent     error // of Incremental
@@ -186,6 +187,11 @@ func (nn *fakeNameNode) CommitSync(_ context.Context, q *control.CommitSyncReque
 func (nn *fakeNameNode) FoldDone(_ context.Context, q *control.FoldDoneRequest) error {
 	nn.update(func() { nn.folds = append(nn.folds, *q) })
 	return nil
+}
+
+func (nn *fakeNameNode) MayTake(_ context.Context, q *control.MayTakeRequest) (err error) {
+	nn.update(func() { err = nn.untakable[q.Block.ID] })
+	return err
 }
 
 func (nn *fakeNameNode) Sources(_ context.Context, q *control.SourcesRequest) (*control.SourcesReply, error) {

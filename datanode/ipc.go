@@ -70,7 +70,7 @@ func (dn *DataNode) serveIPC(c *hadooprpc.Call) {
 	case "getVolumeReport":
 		c.Reply(dn.volumeReport())
 	case "getBalancerBandwidth":
-		b := uint64(dn.balance.Load())
+		b := uint64(dn.moves.limit.rate.Load())
 		c.Reply(&hdfspb.GetBalancerBandwidthResponse{Bandwidth: &b})
 	case "shutdownDatanode":
 		c.Reply(&hdfspb.Empty{})

@@ -59,6 +59,7 @@ func newMetrics(dn *DataNode, reg prometheus.Registerer) (*metrics, error) {
 	m.readBytes = counter("read_bytes_total", "Bytes of blocks sent to readers.")
 	m.writeBytes = counter("written_bytes_total", "Bytes of blocks received and stored.")
 	m.copiedBytes = counter("copied_bytes_total", "Bytes of blocks pushed to other datanodes.")
+	dn.moves.bytes = counter("moved_bytes_total", "Bytes of blocks sent, received or moved between volumes for balancers and storage policies.")
 	m.refused = counter("connections_refused_total", "Connections closed because there were too many.")
 	m.malformed = counter("malformed_operations_total", "Connections that did not speak the protocol.")
 	m.badPackets = counter("bad_packets_total", "Packets that did not match their checksums.")

@@ -136,6 +136,10 @@ func (dn *DataNode) serveOp(c *datatransfer.Conn, q datatransfer.Request) (again
 		return dn.serveChain(c, q)
 	case *datatransfer.ChecksumRequest:
 		return dn.serveChecksum(c, q)
+	case *datatransfer.ReplaceRequest:
+		return false, dn.serveReplace(c, q)
+	case *datatransfer.CopyRequest:
+		return false, dn.serveCopy(c, q)
 	case *datatransfer.TransferRequest:
 		return dn.serveTransfer(c, q)
 	}

@@ -113,7 +113,7 @@ func (s *session) register(ctx context.Context) error {
 	served := s.dn.state.fence.get()
 	reply, err := s.nn.Register(ctx, &control.RegisterRequest{
 		Node: s.dn.ID(), Cluster: s.dn.state.cluster, SoftwareVersion: SoftwareVersion, Storages: s.dn.storageReports(),
-		Process: s.dn.state.fence.process, ServedEpoch: served.Epoch, ToldEpoch: served.ToldEpoch, TxID: served.TxID,
+		Process: s.dn.state.fence.process, ServedEpoch: served.Epoch, ToldEpoch: served.ToldEpoch, TxID: served.TxID, Moves: true,
 	})
 	if s.dn.state.fence.refuses(hs.Epoch) {
 		return s.refusal(hs.Epoch) // it was told all the same, so that it says so too

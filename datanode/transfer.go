@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"redoubt/blockstore"
@@ -88,11 +89,13 @@ func (dn *DataNode) push(ctx context.Context, b dfs.Block, to *datatransfer.Targ
 }
 
 // copyTo carries out a CmdTransfer.
-func (dn *DataNode) copyTo(cmd control.Command) {
+func (dn *DataNode) copyTo(cmd control.Command) { dn.copyAt(cmd, dn.copies) }
+
+func (dn *DataNode) copyAt(cmd control.Command, limit *throttle) {
 	for i := range cmd.Targets {
 		t := datatransfer.Target{Node: cmd.Targets[i].Node, Type: cmd.Targets[i].Type, StorageID: cmd.Targets[i].Storage}
 		start := time.Now()
-		err := dn.push(dn.ctx, cmd.Block, &t, "", dn.copies)
+		err := dn.push(dn.ctx, cmd.Block, &t, "", limit)
 		switch {
 		case err == nil:
 			dn.cfg.Log.Info("replica copied", "block", cmd.Block.String(), "to", transferAddr(&t.Node), "took", time.Since(start))
@@ -113,18 +116,26 @@ func (dn *DataNode) copyTo(cmd control.Command) {
 
 // throttle holds a rate of bytes per second; nil or a rate of 0 holds nothing back.
 type throttle struct {
-	rate int64 // fixed
+	rate atomic.Int64
 
 	mu   sync.Mutex
 	free time.Time // when the bytes let through so far are paid for
 }
 
-func newThrottle(rate int64) *throttle { return &throttle{rate: rate} }
+func newThrottle(rate int64) *throttle {
+	t := &throttle{}
+	t.rate.Store(rate)
+	return t
+}
 
 // wait returns when n more bytes may go, with an error if ctx ended first. Up to a tenth
 // of a second's bytes may go at once.
 func (t *throttle) wait(ctx context.Context, n int) error {
-	if t == nil || t.rate <= 0 {
+	if t == nil {
+		return ctx.Err()
+	}
+	rate := t.rate.Load()
+	if rate <= 0 {
 		return ctx.Err()
 	}
 	t.mu.Lock()
@@ -133,7 +144,7 @@ func (t *throttle) wait(ctx context.Context, n int) error {
 		t.free = now
 	}
 	pause := t.free.Sub(now) - time.Second/10
-	t.free = t.free.Add(time.Duration(float64(n) / float64(t.rate) * float64(time.Second)))
+	t.free = t.free.Add(time.Duration(float64(n) / float64(rate) * float64(time.Second)))
 	t.mu.Unlock()
 	if pause > 0 && !sleep(ctx, pause) {
 		return ctx.Err()

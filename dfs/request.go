@@ -144,6 +144,24 @@ type DatanodeStorageReport struct {
 	Storages []StorageReport
 }
 
+// HeldBlock is a block with the places of its replicas: datanodes and volumes by UUID, and
+// the volumes' media, all in one order.
+type HeldBlock struct {
+	Block
+	Nodes    []string
+	Storages []string
+	Types    []StorageType
+}
+
+// HeldRequest asks for blocks that a datanode holds and that could be moved to others.
+type HeldRequest struct {
+	Node     DatanodeID
+	Size     int64       // bytes of them that are wanted, about
+	MinSize  int64       // shorter ones are left out
+	Interval int64       // ms; those of files that were used more lately come last; 0: all are alike
+	Type     StorageType // only those on volumes of this medium; 0: on all
+}
+
 // SafeModeAction has HDFS's wire numbers.
 type SafeModeAction uint8
 

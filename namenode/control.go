@@ -45,7 +45,7 @@ func (n *NameNode) Register(ctx context.Context, req *control.RegisterRequest) (
 	location := n.locate(node)
 	n.state.RLock()
 	n.blocks.Register(n.clock(), &blockmanager.Registration{
-		Node: node, Location: location, SoftwareVersion: req.SoftwareVersion, Storages: req.Storages, Admin: admin,
+		Node: node, Location: location, SoftwareVersion: req.SoftwareVersion, Storages: req.Storages, Admin: admin, Moves: req.Moves,
 	})
 	n.state.RUnlock()
 	n.log.Info("datanode registered", "uuid", node.UUID, "ip", node.IP, "port", node.XferPort, "rack", location, "volumes", len(req.Storages))
@@ -159,7 +159,7 @@ func (n *NameNode) command(c blockmanager.Command) control.Command {
 	kinds := map[blockmanager.CommandKind]control.CommandKind{
 		blockmanager.Transfer: control.CmdTransfer, blockmanager.Invalidate: control.CmdInvalidate,
 		blockmanager.Recover: control.CmdRecover, blockmanager.Report: control.CmdReport,
-		blockmanager.Fold: control.CmdFold, blockmanager.ScrubGroup: control.CmdScrubGroup,
+		blockmanager.Move: control.CmdMove, blockmanager.Fold: control.CmdFold, blockmanager.ScrubGroup: control.CmdScrubGroup,
 	}
 	out := control.Command{Kind: kinds[c.Kind], PoolID: n.cluster.PoolID, Block: c.Block, Blocks: c.Blocks,
 		RecoveryID: c.RecoveryID, NewLength: c.NewLength, Targets: targets(c.Targets),

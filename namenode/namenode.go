@@ -118,6 +118,7 @@ func Start(ctx context.Context, cfg Config) (*NameNode, error) {
 		}
 		return true
 	})
+	n.resumeSatisfying(now)
 	n.audit = newAuditLog(cfg.Audit, cfg.Log)
 	counts := n.ns.Counts()
 	n.firstBlock = counts.NextBlock

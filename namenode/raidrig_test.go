@@ -201,7 +201,7 @@ func (r *raidRig) carry(d *fakeNode, c control.Command) {
 				d.event(control.EventDeleted, have.block)
 			}
 		}
-	case control.CmdTransfer:
+	case control.CmdTransfer, control.CmdMove:
 		have, ok := disk[c.Block.ID]
 		for _, t := range c.Targets {
 			if to := r.node(t.Node.UUID); ok && !r.down[t.Node.UUID] && r.good(have) {

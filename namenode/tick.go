@@ -34,7 +34,9 @@ func (n *NameNode) run(ctx context.Context) {
 		case <-n.folds:
 			n.makeGroups(ctx)
 		case <-n.satisfy:
-			n.satisfySome()
+			if n.satisfySome(ctx) {
+				poke(n.satisfy) // the rest after everything else that is due
+			}
 		case <-n.closing:
 			return
 		}
@@ -57,6 +59,9 @@ func (n *NameNode) passTime(ctx context.Context) {
 		n.state.RLock()
 		more = n.blocks.Tick(n.clock())
 		n.state.RUnlock()
+	}
+	if n.satisfier.count() > 0 {
+		poke(n.satisfy)
 	}
 	n.makeGroups(ctx)
 	n.scrubGroups(n.clock())

@@ -352,6 +352,14 @@ func (s *State) setXAttr(o *SetXAttr) error {
 	return nil
 }
 
+// EachWithXAttr calls fn with every inode that has this extended attribute, until it is false.
+func (s *State) EachWithXAttr(space dfs.XAttrSpace, name string, fn func(dfs.InodeID) bool) {
+	s.feature.xattrs.Scan(func(id uint64, list []XAttr) bool {
+		_, found := s.findXAttr(list, space, name)
+		return !found || fn(dfs.InodeID(id))
+	})
+}
+
 func xattrHash(list []XAttr) sum {
 	c := coder{}
 	codeXAttrs(&c, &list)

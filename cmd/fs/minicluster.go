@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"redoubt/datanode"
+	"redoubt/dfs"
 	"redoubt/internal/hadoopconf"
 	"redoubt/internal/minicluster"
 	"redoubt/internal/nodeconf"
@@ -32,6 +33,7 @@ func runMinicluster(ctx context.Context, e *env, args []string) int {
 	flags.IntVar(&cfg.Datanodes, "datanodes", 4, "number of datanodes; 0: a name node alone, for benchmarks that play datanodes")
 	flags.IntVar(&cfg.Racks, "racks", 0, "deal the datanodes out to so many racks; 0: one rack")
 	flags.IntVar(&cfg.Replication, "replication", 0, "replicas of a file whose client asks for none (default 3, or as many as there are datanodes)")
+	volumes := volumeFlags(flags)
 	flags.BoolVar(&cfg.Pprof, "pprof", false, "serve profiles at /debug/pprof/ on the HTTP ports")
 	var confDirs, overrides []string
 	flags.StringArrayVar(&confDirs, "conf", nil, "`DIR` with core-site.xml and hdfs-site.xml; addresses and directories in them do not count here")
@@ -63,7 +65,7 @@ func runMinicluster(ctx context.Context, e *env, args []string) int {
 		level = slog.LevelDebug
 	}
 	cfg.Log = slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: level}))
-	if err := configureCluster(&cfg, confDirs, overrides); err != nil {
+	if err := errors.Join(volumes(&cfg), configureCluster(&cfg, confDirs, overrides)); err != nil {
 		fmt.Fprintln(e.stderr, "fs minicluster:", err)
 		return exitUsage
 	}
@@ -87,6 +89,31 @@ func runMinicluster(ctx context.Context, e *env, args []string) int {
 	fmt.Fprintf(e.stdout, "ready in %d ms: %s http://%s\n", time.Since(begun).Milliseconds(), cluster.URI(), cluster.HTTPAddr())
 	whatNext(e.stdout, cluster)
 	return waitForEnd(ctx, e, cluster)
+}
+
+// volumeFlags adds the flags about datanodes' volumes; what it gives takes their values.
+func volumeFlags(flags *pflag.FlagSet) func(cfg *minicluster.Config) error {
+	media := flags.StringSlice("storage-types", nil, "`MEDIA` of each datanode's volumes: DISK,SSD,ARCHIVE (default one DISK)")
+	capacity := flags.String("capacity", "", "`BYTES` that each volume may use, as 64m (default: all that there is)")
+	return func(cfg *minicluster.Config) (err error) {
+		for _, name := range *media {
+			t, ok := dfs.StorageTypeNamed(name)
+			if !ok {
+				return fmt.Errorf("--storage-types: there is no medium %q", name)
+			}
+			cfg.Media = append(cfg.Media, t)
+		}
+		if *capacity == "" {
+			return nil
+		}
+		if cfg.Capacity, err = hadoopconf.ParseSize(*capacity); err == nil && cfg.Capacity <= 0 {
+			err = errors.New("it must be above 0")
+		}
+		if err != nil {
+			return fmt.Errorf("--capacity %s: %w", *capacity, err)
+		}
+		return nil
+	}
 }
 
 // configureCluster lays Hadoop's configuration over the nodes that will be started. The

@@ -32,12 +32,16 @@ import (
 
 // Config says what to run. Zero fields take the defaults that their comments name.
 type Config struct {
-	Dir         string // where all data is; required. Formatted if it holds no cluster
-	RPCPort     int    // 0: a free port
-	HTTPPort    int    // 0: a free port; negative: no HTTP
-	Datanodes   int    // 4; negative: none, a name node alone
-	Racks       int    // datanodes are dealt out to /rack1 .. /rackN in turn; 0: all on /default-rack
-	Replication int    // of files whose client asks for none; 3, or the number of datanodes if that is less
+	Dir       string // where all data is; required. Formatted if it holds no cluster
+	RPCPort   int    // 0: a free port
+	HTTPPort  int    // 0: a free port; negative: no HTTP
+	Datanodes int    // 4; negative: none, a name node alone
+	Racks     int    // datanodes are dealt out to /rack1 .. /rackN in turn; 0: all on /default-rack
+	// Media of each datanode's volumes, nil: one disk. Capacity is how many bytes each may
+	// use, 0: all that there is.
+	Media       []dfs.StorageType
+	Capacity    int64
+	Replication int // of files whose client asks for none; 3, or the number of datanodes if that is less
 
 	Log   *slog.Logger // discards
 	Audit io.Writer    // nil: no audit log
@@ -62,6 +66,7 @@ func (c *Config) Validate() error {
 	need(c.RPCPort >= 0 && c.RPCPort < 1<<16, "RPC port %d is not between 0 and 65535", c.RPCPort)
 	need(c.HTTPPort < 1<<16, "HTTP port %d is above 65535", c.HTTPPort)
 	need(c.Datanodes <= 1000, "%d datanodes: want at most 1000", c.Datanodes)
+	need(c.Capacity >= 0, "a capacity of %d bytes", c.Capacity)
 	need(c.Racks >= 0 && c.Racks <= 1000, "%d racks: want 0 to 1000", c.Racks)
 	need(c.Replication >= 0 && c.Replication <= dfs.MaxReplication, "replication %d is not between 1 and %d", c.Replication, dfs.MaxReplication)
 	return errors.Join(errs...)
@@ -180,6 +185,22 @@ func (c *Cluster) StartDataNode(ctx context.Context, i int) error {
 	return waitReady(ctx, c.DataNode(i))
 }
 
+// volumes of a datanode: dataN, and dataN-2 and so on where it has several.
+func (c *Cluster) volumes(i int) (list []blockstore.VolumeConfig) {
+	dir := filepath.Join(c.cfg.Dir, "data"+strconv.Itoa(i+1))
+	for k, medium := range append([]dfs.StorageType(nil), c.cfg.Media...) {
+		v := blockstore.VolumeConfig{Dir: dir, Type: medium, Capacity: c.cfg.Capacity}
+		if k > 0 {
+			v.Dir += "-" + strconv.Itoa(k+1)
+		}
+		list = append(list, v)
+	}
+	if len(list) == 0 {
+		list = append(list, blockstore.VolumeConfig{Dir: dir, Capacity: c.cfg.Capacity})
+	}
+	return list
+}
+
 func (c *Cluster) startDataNode(ctx context.Context, i int) error {
 	c.mu.Lock()
 	running, rpc := c.nodes[i] != nil, c.rpc
@@ -190,7 +211,7 @@ func (c *Cluster) startDataNode(ctx context.Context, i int) error {
 	log := c.log.With("datanode", i+1)
 	cfg := datanode.Config{
 		FS: vfs.OS(), NameNodes: []string{rpc}, Log: log, Pprof: c.cfg.Pprof,
-		Volumes: []blockstore.VolumeConfig{{Dir: filepath.Join(c.cfg.Dir, "data"+strconv.Itoa(i+1))}},
+		Volumes: c.volumes(i),
 		Listen:  datanode.Addresses{Host: "localhost"}, Superuser: hadoopconf.User(os.LookupEnv),
 	}
 	if c.cfg.DataNode != nil {

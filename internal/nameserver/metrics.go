@@ -125,10 +125,13 @@ var (
 	descNodes      = desc("datanodes", "Datanodes by state.", "state")
 	descBlocks     = desc("blocks", "Blocks by state.", "state")
 	descBytes      = desc("capacity_bytes", "Bytes of all datanodes.", "kind")
+	descMoves      = desc("policy_moves", "Blocks with replicas to be moved to the media of their storage policy, asked for by satisfyStoragePolicy.")
+	descMoved      = desc("policy_moved_total", "Replicas moved for that.")
+	descUnmoved    = desc("policy_move_failures_total", "Blocks given up: no place on the media asked for, or copies that failed.")
 )
 
 func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descTx, descTxns, descBatches, descBatchBytes, descSync, descCommit, descImages, descStuck, descCheckpoint, descImage, descDir, descObjects, descSafeMode, descWarnings, descNodes, descBlocks, descBytes} {
+	for _, d := range []*prometheus.Desc{descTx, descTxns, descBatches, descBatchBytes, descSync, descCommit, descImages, descStuck, descCheckpoint, descImage, descDir, descObjects, descSafeMode, descWarnings, descNodes, descBlocks, descBytes, descMoves, descMoved, descUnmoved} {
 		ch <- d
 	}
 	describeParity(ch)
@@ -146,6 +149,9 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	b := c.nn.Blocks()
 	collectParity(ch, n, b.Parity, c.nn.Scrubs())
+	gauge(descMoves, float64(b.Moves.Waiting))
+	ch <- prometheus.MustNewConstMetric(descMoved, prometheus.CounterValue, float64(b.Moves.Done))
+	ch <- prometheus.MustNewConstMetric(descUnmoved, prometheus.CounterValue, float64(b.Moves.Failed))
 	on := 0.0
 	if c.nn.SafeModeText() != "" {
 		on = 1

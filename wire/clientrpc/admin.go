@@ -17,7 +17,8 @@ func adminProtocols() map[string]methods {
 			"getTransactionId":   blocking((*server).currentTxID),
 			"isUpgradeFinalized": blocking((*server).upgradeStatus),
 			"isRollingUpgrade":   inline((*server).isRollingUpgrade),
-			"getBlockKeys":       nothing, // no block tokens
+			"getBlocks":          blocking((*server).heldBlocks),
+			"getBlockKeys":       blocking((*server).blockKeys),
 		},
 		hdfspb.HAServiceProtocol: {
 			"getServiceStatus":     inline((*server).serviceStatus),

@@ -15,6 +15,7 @@ type server struct {
 	// beside holds a token for each listing that is made beside its connection's reader,
 	// so that calls that wait behind a long one use the other processors.
 	beside chan struct{}
+	movers movers
 }
 
 // method answers one call. It runs on the connection's reader: what may wait for a disk

@@ -172,6 +172,11 @@ func (f *fake) SetReplication(_ context.Context, c *dfs.Caller, path string, r u
 	return true, f.note(c, "SetReplication %s %d", path, r)
 }
 
+func (f *fake) HeldBlocks(_ context.Context, c *dfs.Caller, r *dfs.HeldRequest) ([]dfs.HeldBlock, error) {
+	return []dfs.HeldBlock{{Block: dfs.Block{ID: dfs.FirstBlockID + 1, GenStamp: 1001, Length: 7}, Nodes: []string{"u", "v"},
+		Storages: []string{"s", "t"}, Types: []dfs.StorageType{dfs.StorageSSD, dfs.StorageArchive}}}, f.note(c, "HeldBlocks %+v", *r)
+}
+
 func (f *fake) SatisfyStoragePolicy(_ context.Context, c *dfs.Caller, path string) error {
 	return f.note(c, "SatisfyStoragePolicy %s", path)
 }

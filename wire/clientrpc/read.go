@@ -116,6 +116,9 @@ func (s *server) list(c *hadooprpc.Call, r *listingRequest) {
 		c.ReplyBytes(nil)
 		return
 	}
+	if s.movers.has(c) {
+		forMover(l.Entries)
+	}
 	if r.located {
 		locateEmpty(l.Entries)
 	}
@@ -321,9 +324,13 @@ func (s *server) storagePolicy(c *hadooprpc.Call, r *hdfspb.PathRequest) (hadoop
 	return &hdfspb.GetStoragePolicyResponse{StoragePolicy: policyToWire(&p)}, err
 }
 
-func (s *server) storagePolicies(*hadooprpc.Call, *hdfspb.Empty) (hadooprpc.Marshaler, error) {
+func (s *server) storagePolicies(c *hadooprpc.Call, _ *hdfspb.Empty) (hadooprpc.Marshaler, error) {
 	r := new(hdfspb.GetStoragePoliciesResponse)
+	mover := s.movers.has(c)
 	for i := range dfs.Policies {
+		if mover && dfs.Policies[i].ID >= moverPolicies {
+			continue
+		}
 		r.Policies = append(r.Policies, policyToWire(&dfs.Policies[i]))
 	}
 	return r, nil

@@ -40,6 +40,9 @@ type Admin interface {
 	MetaSave(c *dfs.Caller, name string) error
 	// SetBalancerBandwidth tells all datanodes how much they may use for balancing.
 	SetBalancerBandwidth(c *dfs.Caller, bytesPerSecond int64) error
+	// HeldBlocks tells which blocks a datanode holds that a balancer could move elsewhere, with
+	// all their places.
+	HeldBlocks(ctx context.Context, c *dfs.Caller, req *dfs.HeldRequest) ([]dfs.HeldBlock, error)
 }
 
 // PolicySatisfier has the blocks at and below a path kept as their storage policy says now. It

@@ -231,6 +231,12 @@ func (c *NameNodeClient) FoldDone(ctx context.Context, req *FoldDoneRequest) err
 	return err
 }
 
+// MayTake calls NameNode.MayTake.
+func (c *NameNodeClient) MayTake(ctx context.Context, req *MayTakeRequest) error {
+	_, err := call[empty](ctx, c.client, "mayTake", req)
+	return err
+}
+
 // Sources calls NameNode.Sources.
 func (c *NameNodeClient) Sources(ctx context.Context, req *SourcesRequest) (*SourcesReply, error) {
 	return call[SourcesReply](ctx, c.client, "sources", req)

@@ -47,6 +47,7 @@ func (e *echo) Incremental(ctx context.Context, r *IncrementalRequest) error { r
 func (e *echo) BadBlocks(ctx context.Context, r *BadBlocksRequest) error     { return e.take(ctx, r) }
 func (e *echo) CommitSync(ctx context.Context, r *CommitSyncRequest) error   { return e.take(ctx, r) }
 func (e *echo) FoldDone(ctx context.Context, r *FoldDoneRequest) error       { return e.take(ctx, r) }
+func (e *echo) MayTake(ctx context.Context, r *MayTakeRequest) error         { return e.take(ctx, r) }
 func (e *echo) Sources(ctx context.Context, r *SourcesRequest) (*SourcesReply, error) {
 	return &SourcesReply{Block: r.Block, Sum: Sum{CRC: 9, HasCRC: true}, Sources: []Source{{Block: r.Block, Targets: []Target{{Storage: "s"}}}}}, e.take(ctx, r)
 }

@@ -27,7 +27,7 @@ func FuzzDecode(f *testing.F) {
 		func() any { return new(CommitSyncRequest) }, func() any { return new(InitRecoveryRequest) },
 		func() any { return new(UpdateReplicaRequest) }, func() any { return new(UpdateReplicaReply) },
 		func() any { return new(ReplicaInfo) }, func() any { return new(FoldDoneRequest) },
-		func() any { return new(SourcesRequest) }, func() any { return new(SourcesReply) },
+		func() any { return new(MayTakeRequest) }, func() any { return new(SourcesRequest) }, func() any { return new(SourcesReply) },
 	}
 	for _, m := range messages {
 		body, err := encode(m())

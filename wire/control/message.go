@@ -45,6 +45,9 @@ type NameNode interface {
 	// does not have. A block of no parity group, or of one that can't make it at the moment,
 	// gives dfs.ReplicaNotFound.
 	Sources(ctx context.Context, req *SourcesRequest) (*SourcesReply, error)
+	// MayTake tells by an error that a replica should not come to a datanode in a balancer's
+	// move: another block of its parity group stands there, say.
+	MayTake(ctx context.Context, req *MayTakeRequest) error
 }
 
 // DataNode is what the primary of a block recovery asks of its peers.
@@ -82,6 +85,7 @@ type RegisterRequest struct {
 	ServedEpoch uint64
 	ToldEpoch   uint64
 	TxID        dfs.TxID
+	Moves       bool // it carries out CmdMove
 }
 
 // RegisterReply completes what the datanode can't know itself.
@@ -131,6 +135,9 @@ const (
 	// CmdScrubGroup compares the parity block Block, of the receiver, and its members Sources
 	// by their checksums alone. Sum.CRC and the sources' are what the name node has recorded.
 	CmdScrubGroup CommandKind = 9
+	// CmdMove is CmdTransfer for a replica that is to stand elsewhere, at the pace of balancing.
+	// The target may be a volume of the receiver, to which its own replica goes then.
+	CmdMove CommandKind = 10
 )
 
 // Command of the name node to a datanode.
@@ -202,7 +209,7 @@ const (
 	EventReceiving Event = 1 // a writer has opened it
 	EventReceived  Event = 2 // it is finalized
 	EventDeleted   Event = 3
-	// EventNotCopied is told by the source of a CmdTransfer that failed; Storage is the
+	// EventNotCopied is told by the source of a CmdTransfer or CmdMove that failed; Storage is the
 	// target's volume.
 	EventNotCopied Event = 4
 )
@@ -276,6 +283,15 @@ type SourcesRequest struct {
 	UUID   string
 	PoolID string
 	Block  dfs.Block
+}
+
+// MayTakeRequest asks whether a replica of Block may come to a datanode, so that the one on
+// another, From, can go.
+type MayTakeRequest struct {
+	UUID   string
+	PoolID string
+	Block  dfs.Block
+	From   string // UUID
 }
 
 // SourcesReply says that Block is the exclusive or of Sources, cut to its length.

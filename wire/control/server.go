@@ -30,6 +30,8 @@ func HandleNameNode(srv *hadooprpc.Server, nn NameNode) {
 			serve(c, noReply(nn.FoldDone))
 		case "sources":
 			serve(c, nn.Sources)
+		case "mayTake":
+			serve(c, noReply(nn.MayTake))
 		default:
 			c.FailNoSuchMethod()
 		}

@@ -67,7 +67,7 @@ func wireCommand(c *control.Command) *hdfspb.DatanodeCommand {
 	switch c.Kind {
 	case control.CmdRegister, control.CmdReport:
 		return registerAgain()
-	case control.CmdTransfer:
+	case control.CmdTransfer, control.CmdMove:
 		return transfer(c)
 	case control.CmdInvalidate:
 		cmd := blockCommand(hdfspb.BlockCommand_INVALIDATE, c.PoolID)

@@ -66,6 +66,7 @@ func (f *fake) CheckSuperuser(c *dfs.Caller, op string) error {
 	return nil
 }
 
+func (f *fake) MayTake(context.Context, *control.MayTakeRequest) error   { return nil }
 func (f *fake) FoldDone(context.Context, *control.FoldDoneRequest) error { return nil }
 
 func (f *fake) Sources(_ context.Context, r *control.SourcesRequest) (*control.SourcesReply, error) {

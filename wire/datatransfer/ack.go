@@ -46,6 +46,8 @@ func (s Status) String() string {
 		return "OOB_RESTART"
 	case StatusInProgress:
 		return "IN_PROGRESS"
+	case StatusPinned:
+		return "ERROR_BLOCK_PINNED"
 	}
 	return fmt.Sprintf("Status(%d)", int32(s))
 }

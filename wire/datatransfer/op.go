@@ -39,6 +39,10 @@ func (o Op) String() string {
 		return "BLOCK_CHECKSUM"
 	case OpTransferBlock:
 		return "TRANSFER_BLOCK"
+	case OpReplaceBlock:
+		return "REPLACE_BLOCK"
+	case OpCopyBlock:
+		return "COPY_BLOCK"
 	case OpCustom:
 		return "CUSTOM"
 	}
@@ -84,7 +88,7 @@ type Target struct {
 }
 
 // Request is one of *WriteRequest, *ReadRequest, *TransferRequest, *ChecksumRequest,
-// *CustomRequest and *OtherRequest.
+// *ReplaceRequest, *CopyRequest, *CustomRequest and *OtherRequest.
 type Request interface {
 	// Op gives the operation's code.
 	Op() Op
@@ -140,6 +144,25 @@ type ChecksumRequest struct {
 	Kind         ChecksumKind // 0 is ChecksumMD5CRC
 	StripeLength int64        // bytes; 0: one CRC for the block
 }
+
+// ReplaceRequest asks a datanode to get a replica from Source, which may be itself, so that
+// it replaces the one of another datanode. Balancers and movers send it.
+type ReplaceRequest struct {
+	Block      BlockRef
+	DeleteHint string         // UUID of the datanode whose replica is to go
+	Source     dfs.DatanodeID // that has a replica; the receiver: it goes to another of its volumes
+	Type       dfs.StorageType
+	StorageID  string // "": not said
+}
+
+// CopyRequest asks for all of a replica, for a ReplaceRequest.
+type CopyRequest struct{ Block BlockRef }
+
+// Op gives OpReplaceBlock.
+func (*ReplaceRequest) Op() Op { return OpReplaceBlock }
+
+// Op gives OpCopyBlock.
+func (*CopyRequest) Op() Op { return OpCopyBlock }
 
 // CustomRequest is what one program's datanodes ask of each other. This package does not know
 // the body.

@@ -47,7 +47,15 @@ func decodeRequest(op Op, b []byte) (Request, error) {
 		return decodeChecksum(b)
 	case OpCustom:
 		return &CustomRequest{Body: append([]byte(nil), b...)}, nil
-	case OpReadMetadata, OpReplaceBlock, OpCopyBlock, OpRequestFDs, OpReleaseFDs, OpRequestShm, OpBlockGroupChecksum:
+	case OpReplaceBlock:
+		return decodeReplace(b)
+	case OpCopyBlock:
+		var m hdfspb.OpCopyBlock
+		if err := m.UnmarshalVT(b); err != nil {
+			return nil, err
+		}
+		return &CopyRequest{Block: blockRef(m.Header)}, nil
+	case OpReadMetadata, OpRequestFDs, OpReleaseFDs, OpRequestShm, OpBlockGroupChecksum:
 		return &OtherRequest{Code: op}, nil
 	}
 	return nil, fmt.Errorf("unknown operation code %d", op)
@@ -115,6 +123,15 @@ func decodeTransfer(b []byte) (Request, error) {
 	}
 	t, err := targets(m.Targets, m.TargetStorageTypes, m.TargetStorageIds)
 	return &TransferRequest{Block: blockRef(m.Header.BaseHeader), Client: m.Header.GetClientName(), Targets: t}, err
+}
+
+func decodeReplace(b []byte) (Request, error) {
+	var m hdfspb.OpReplaceBlock
+	if err := m.UnmarshalVT(b); err != nil {
+		return nil, err
+	}
+	return &ReplaceRequest{Block: blockRef(m.Header), DeleteHint: m.GetDelHint(), Source: datanodeID(m.Source),
+		Type: dfs.StorageType(m.GetStorageType()), StorageID: m.GetStorageId()}, nil
 }
 
 func decodeChecksum(b []byte) (Request, error) {
@@ -185,6 +202,10 @@ func AppendRequest(dst []byte, q Request) ([]byte, error) {
 		m = &hdfspb.OpTransferBlock{Header: clientHeader(q.Block, q.Client), Targets: nodes, TargetStorageTypes: types, TargetStorageIds: ids}
 	case *ChecksumRequest:
 		m = checksumMessage(q)
+	case *ReplaceRequest:
+		m = replaceMessage(q)
+	case *CopyRequest:
+		m = &hdfspb.OpCopyBlock{Header: clientHeader(q.Block, "").BaseHeader}
 	case *CustomRequest:
 		dst = binary.BigEndian.AppendUint16(dst, Version)
 		dst = append(dst, byte(OpCustom))
@@ -195,6 +216,17 @@ func AppendRequest(dst []byte, q Request) ([]byte, error) {
 	dst = binary.BigEndian.AppendUint16(dst, Version)
 	dst = append(dst, byte(q.Op()))
 	return appendMessage(dst, m)
+}
+
+func replaceMessage(q *ReplaceRequest) hdfspb.Message {
+	m := &hdfspb.OpReplaceBlock{Header: clientHeader(q.Block, "").BaseHeader, DelHint: &q.DeleteHint, Source: datanodeMessage(&q.Source)}
+	if q.Type != 0 {
+		m.StorageType = ptr(hdfspb.StorageType(q.Type))
+	}
+	if q.StorageID != "" {
+		m.StorageId = &q.StorageID
+	}
+	return m
 }
 
 func checksumMessage(q *ChecksumRequest) hdfspb.Message {

@@ -73,6 +73,21 @@ func AppendResponse(dst []byte, resp *Response) ([]byte, error) {
 	return appendMessage(dst, m)
 }
 
+// copyEnd ends what COPY_BLOCK is answered with: the letter d as Java writes a char.
+var copyEnd = []byte{0, 'd'}
+
+// AppendCopyEnd appends the last word on a COPY_BLOCK: the sender has room for another one.
+func AppendCopyEnd(dst []byte) []byte { return append(dst, copyEnd...) }
+
+// ReadCopyEnd waits for the last word on a COPY_BLOCK.
+func (r *Reader) ReadCopyEnd() error {
+	if err := r.need(len(copyEnd), messageBuffer); err != nil {
+		return unexpected(err)
+	}
+	r.pos += len(copyEnd)
+	return nil
+}
+
 // ReadStatus reads a reader's last word on a READ_BLOCK.
 func (r *Reader) ReadStatus() (Status, error) {
 	b, err := r.message()
