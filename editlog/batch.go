@@ -26,6 +26,7 @@ type Batch struct {
 	payload int    // bytes of payload in buf, when sealed
 	seed    uint32 // what it is sealed for
 	offset  int64
+	extra   uint32 // flags of the segment
 }
 
 // Reset empties the batch. Its first record will have the number first.
@@ -76,20 +77,21 @@ func (b *Batch) Size() int {
 // Last is the number of the last record; one less than the first's while there is none.
 func (b *Batch) Last() dfs.TxID { return b.first + dfs.TxID(b.count) - 1 }
 
-// seal completes header and padding for the batch's place in a segment.
-func (b *Batch) seal(seed uint32, offset int64) {
+// seal completes header and padding for the batch's place in a segment. extra are flags
+// that are the segment's affair.
+func (b *Batch) seal(seed uint32, offset int64, extra uint32) {
 	b.unseal()
 	b.payload = len(b.buf) - batchHeaderSize
 	for len(b.buf)%batchAlign != 0 {
 		b.buf = append(b.buf, 0)
 	}
 	h := batchHeader{
-		payload: uint32(b.payload), first: b.first, count: b.count, flags: b.flags,
+		payload: uint32(b.payload), first: b.first, count: b.count, flags: b.flags | extra,
 		promise: offset, offset: offset,
 		checksum: crc32.Checksum(b.buf[batchHeaderSize:], castagnoli),
 	}
 	h.encode(b.buf, seed)
-	b.sealed, b.seed, b.offset = true, seed, offset
+	b.sealed, b.seed, b.offset, b.extra = true, seed, offset, extra
 }
 
 // unseal takes the padding off again.

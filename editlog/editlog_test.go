@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"syscall"
 	"testing"
 
@@ -114,7 +115,7 @@ func TestAppendReadFinish(t *testing.T) {
 	require.NoError(t, w.Finish())
 	require.ErrorIs(t, add(w, 1), ErrClosed)
 	seg = only(t, fs)
-	require.Equal(t, Segment{Name: "edits_0000000000000000001-0000000000000000200", First: 1, Last: 200, Size: w.Size()}, seg)
+	require.Equal(t, Segment{Name: "edits_0000000000000000001-0000000000000000200", First: 1, Last: 200, Size: w.Size() + batchHeaderSize}, seg, "with the word of its end")
 	last, _, err = readAll(fs, seg)
 	require.NoError(t, err)
 	require.EqualValues(t, 200, last)
@@ -294,7 +295,11 @@ func TestFinishedSegmentCutShortIsDamage(t *testing.T) {
 		require.NoError(t, f.Truncate(int64(size)))
 		require.NoError(t, f.Close())
 		_, _, err = readAll(fs, seg)
-		require.Error(t, err)
+		if int64(size) == w.Size() {
+			require.NoError(t, err, "only the word of its end is gone")
+		} else {
+			require.Error(t, err)
+		}
 		patch(t, fs, seg, 0, whole)
 	}
 	last, _, err := readAll(fs, seg)
@@ -550,16 +555,79 @@ func TestGolden(t *testing.T) {
 	require.NoError(t, add(w, 4))
 	require.NoError(t, w.Finish())
 	seg := only(t, fs)
-	golden := "testdata/v1/" + seg.Name
+	golden := fmt.Sprintf("testdata/v%d/%s", Version, seg.Name)
 	if os.Getenv("UPDATE_GOLDEN") != "" {
-		require.NoError(t, os.MkdirAll("testdata/v1", 0o755))
+		require.NoError(t, os.MkdirAll(path.Dir(golden), 0o755))
 		require.NoError(t, os.WriteFile(golden, contents(t, fs, seg), 0o644))
 	}
-	old, err := os.ReadFile(golden)
-	require.NoError(t, err)
-	require.Equal(t, old, contents(t, fs, seg), "this program still writes version 1 as it was")
-	patch(t, fs, seg, 0, old)
-	last, _, err := readAll(fs, seg)
-	require.NoError(t, err)
-	require.EqualValues(t, 8, last)
+	written := contents(t, fs, seg)
+	for version := 1; version <= Version; version++ {
+		old, err := os.ReadFile(fmt.Sprintf("testdata/v%d/%s", version, seg.Name))
+		require.NoError(t, err)
+		if version == Version {
+			require.Equal(t, old, written, "this program still writes this version as it was")
+		}
+		f, err := fs.OpenWrite(dir + "/" + seg.Name)
+		require.NoError(t, err)
+		require.NoError(t, f.Truncate(0))
+		_, err = f.WriteAt(old, 0)
+		require.NoError(t, err)
+		require.NoError(t, f.Close())
+		last, _, err := readAll(fs, seg)
+		require.NoError(t, err)
+		require.EqualValues(t, 8, last)
+
+		// One in progress is finished in its own version.
+		open := Segment{Name: InProgressName(seg.First), First: seg.First, InProgress: true}
+		require.NoError(t, fs.Rename(dir+"/"+seg.Name, dir+"/"+open.Name))
+		require.NoError(t, FinishTail(fs, dir, open, int64(len(old)), 8))
+		last, _, err = readAll(fs, seg)
+		require.NoError(t, err)
+		require.EqualValues(t, 8, last)
+	}
+}
+
+// A file in progress that is shorter than the zeroes ahead of its batches made it was cut
+// off, unless the disk was full or the segment says that it ends.
+func TestCutSegmentIsSeen(t *testing.T) {
+	fs := vfs.NewMem()
+	w := newLog(t, fs, 4096)
+	ends := []int64{w.Size()}
+	for range 20 {
+		require.NoError(t, add(w, 1))
+		ends = append(ends, w.Size())
+	}
+	seg := only(t, fs)
+	whole := contents(t, fs, seg)
+	cut := func(size int64) error {
+		f, err := fs.OpenWrite(dir + "/" + seg.Name)
+		require.NoError(t, err)
+		_, err = f.WriteAt(whole, 0)
+		require.NoError(t, err)
+		require.NoError(t, f.Truncate(size))
+		require.NoError(t, f.Close())
+		_, _, err = readAll(fs, seg)
+		return err
+	}
+	for i, end := range ends {
+		err := cut(end)
+		if i < 2 { // the first batch's zeroes may not have been synced
+			require.NoError(t, err)
+			continue
+		}
+		var damage *CorruptError
+		require.ErrorAs(t, err, &damage, "cut behind batch %d", i)
+		require.Equal(t, end, damage.Offset)
+		require.ErrorContains(t, err, "the file is cut off")
+	}
+	require.NoError(t, cut(int64(len(whole))))
+
+	full := vfs.NewMem()
+	full.SetCapacity(3000)
+	w = newLog(t, full, 4096)
+	require.NoError(t, add(w, 1))
+	require.NoError(t, add(w, 1))
+	last, _, err := readAll(full, only(t, full))
+	require.NoError(t, err, "a disk that was full is no damage")
+	require.EqualValues(t, 4, last)
 }

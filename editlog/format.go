@@ -9,7 +9,7 @@ import (
 )
 
 // Version is the format version this package writes. It reads all up to it.
-const Version = 1
+const Version = 2
 
 // The segment header fills the first headerSize bytes. Integers are little-endian.
 //
@@ -20,14 +20,18 @@ const Version = 1
 //	24   8  epoch: grows with every start of the writing process
 //	32   4  namespace id
 //	36   8  creation time of the namespace, ms
-//	44   1+n  cluster id: length, bytes
+//	44   8  bytes of zeroes that are written ahead at a time, 0 if none; not in version 1,
+//	        where the ids begin here
+//	52   1+n  cluster id: length, bytes
 //	 .   1+n  block pool id: length, bytes
 //	 .      zeroes
 //	508  4  CRC32C of bytes 0..507
 const (
 	headerSize = 512
 	headerCRC  = headerSize - 4
-	idsOffset  = 44
+	fillOffset = 44
+	idsOffset  = 52
+	idsOffset1 = 44                        // in version 1
 	maxIDs     = headerCRC - idsOffset - 2 // bytes of both ids together
 )
 
@@ -39,7 +43,8 @@ var segmentMagic = [8]byte{'R', 'D', 'B', 'T', 'E', 'D', 'I', 'T'}
 //	 4   4  payload length
 //	 8   8  TxID of the first record
 //	16   4  count of records
-//	20   4  flags: 1 = the payload begins with a mark
+//	20   4  flags: 1 = the payload begins with a mark; 2 = zeroes ahead of an earlier batch
+//	        could not all be written; 4 = the segment ends here, what is behind was cut off
 //	24   8  promise: the file was synced up to here before this batch was begun
 //	32   8  offset of this batch in the file
 //	40   4  CRC32C of the payload and its filling
@@ -57,7 +62,9 @@ const (
 	batchAlign      = 8
 	markSize        = 24
 	flagMark        = 1
-	knownFlags      = flagMark
+	flagShort       = 2
+	flagLast        = 4
+	knownFlags      = flagMark | flagShort | flagLast
 )
 
 // MaxBatchBytes bounds the payload of one batch. A batch holds at least one record of
@@ -72,6 +79,7 @@ type Header struct {
 	First   dfs.TxID
 	Epoch   uint64
 	Cluster dfs.ClusterInfo
+	Fill    int64 // bytes of zeroes written ahead at a time; 0 if none, or not known
 }
 
 // encodeHeader gives the headerSize bytes of a header. The ids must fit (validateIDs).
@@ -85,6 +93,7 @@ func encodeHeader(h Header) []byte {
 	le.PutUint64(b[24:], h.Epoch)
 	le.PutUint32(b[32:], h.Cluster.NamespaceID)
 	le.PutUint64(b[36:], uint64(h.Cluster.CTime))
+	le.PutUint64(b[fillOffset:], uint64(h.Fill))
 	p := idsOffset
 	for _, id := range []string{h.Cluster.ClusterID, h.Cluster.PoolID} {
 		b[p] = byte(len(id))
@@ -116,7 +125,11 @@ func decodeHeader(b []byte) (h Header, seed uint32, err error) {
 	h.Epoch = le.Uint64(b[24:])
 	h.Cluster.NamespaceID = le.Uint32(b[32:])
 	h.Cluster.CTime = int64(le.Uint64(b[36:]))
-	p := idsOffset
+	p := idsOffset1
+	if h.Version >= 2 {
+		h.Fill = int64(le.Uint64(b[fillOffset:]))
+		p = idsOffset
+	}
 	for _, id := range []*string{&h.Cluster.ClusterID, &h.Cluster.PoolID} {
 		n := int(b[p])
 		if p+1+n > headerCRC {

@@ -27,6 +27,7 @@ type Reader struct {
 
 	offset int64 // of the next batch
 	next   dfs.TxID
+	fill   filled
 	buf    []byte // the file's bytes from bufAt
 	bufAt  int64
 	recs   Records
@@ -85,6 +86,7 @@ func newReader(file io.ReaderAt, size int64, seg Segment, want *dfs.ClusterInfo)
 			Err: corrupt("header says that it begins with transaction %d", r.header.First)}
 	}
 	r.offset, r.next = headerSize, r.header.First
+	r.fill = filled{chunk: r.header.Fill, size: headerSize, known: r.header.Version >= 2}
 	return r, nil
 }
 
@@ -147,7 +149,27 @@ func (r *Reader) read() (*Records, error) {
 	}
 	r.offset += size
 	r.next = r.recs.Last() + 1
+	r.fill.add(r.offset, h.flags)
 	return &r.recs, nil
+}
+
+// filled follows how long a segment's file has been, by the writer's rule: a batch that
+// reaches the end of the zeroes gets new ones behind it, on the same sync.
+type filled struct {
+	chunk   int64
+	size    int64 // with the last batch's zeroes, which may not have been synced
+	durable int64 // before that batch was begun
+	known   bool  // nothing came between: a full disk, or the end of the segment
+}
+
+func (f *filled) add(end int64, flags uint32) {
+	f.durable = f.size
+	if flags&(flagShort|flagLast) != 0 {
+		f.known = false
+	}
+	if end >= f.size {
+		f.size = end + f.chunk
+	}
 }
 
 // end decides what an invalid batch at r.offset is: the end of the file, a torn tail,
@@ -167,6 +189,8 @@ func (r *Reader) end(what string) error {
 	case promise.offset > 0:
 		return &CorruptError{Segment: r.seg.Name, Offset: r.offset, TxID: r.next, Durable: promise.first - 1,
 			Err: corrupt("%s; the batch at offset %d proves that it was durable", what, promise.offset)}
+	case r.fill.known && r.size < r.fill.durable:
+		return r.damage(corrupt("the file is cut off: it has %d bytes and had %d when its last readable batch was begun", r.size, r.fill.durable))
 	case garbage == 0:
 		return io.EOF
 	}

@@ -38,6 +38,7 @@ type Writer struct {
 	offset int64 // where the next batch goes; all before is synced
 	filled int64 // the file holds zeroes from offset up to here
 	fill   int64
+	flags  uint32 // of the batches to come
 	zeroes []byte
 	err    error
 }
@@ -51,7 +52,10 @@ func Create(fs vfs.FS, dir string, opt WriterOptions) (*Writer, error) {
 	if opt.First == 0 {
 		return nil, dfs.Errorf(dfs.IllegalArgument, "editlog: a segment can't begin with transaction 0")
 	}
-	header := encodeHeader(Header{Version: Version, First: opt.First, Epoch: opt.Epoch, Cluster: opt.Cluster})
+	if opt.FillChunk == 0 {
+		opt.FillChunk = DefaultFillChunk
+	}
+	header := encodeHeader(Header{Version: Version, First: opt.First, Epoch: opt.Epoch, Cluster: opt.Cluster, Fill: max(0, opt.FillChunk)})
 	_, seed, err := decodeHeader(header)
 	if err != nil {
 		return nil, fmt.Errorf("editlog: new header: %w", err)
@@ -72,9 +76,6 @@ func Create(fs vfs.FS, dir string, opt WriterOptions) (*Writer, error) {
 		fs: fs, dir: dir, file: file, seed: seed,
 		first: opt.First, next: opt.First, offset: headerSize, filled: headerSize, fill: opt.FillChunk,
 	}
-	if w.fill == 0 {
-		w.fill = DefaultFillChunk
-	}
 	if w.fill > 0 {
 		w.zeroes = make([]byte, w.fill)
 	}
@@ -83,7 +84,7 @@ func Create(fs vfs.FS, dir string, opt WriterOptions) (*Writer, error) {
 
 // Seal completes a batch for appending with w. Several writers of equal segments (same
 // options, same batches before) may then Append the one batch at the same time.
-func (w *Writer) Seal(b *Batch) { b.seal(w.seed, w.offset) }
+func (w *Writer) Seal(b *Batch) { b.seal(w.seed, w.offset, w.flags) }
 
 // Append writes a batch at the end of the segment and makes it durable. It seals the
 // batch unless that was done; one sealed for another place it copies.
@@ -97,7 +98,7 @@ func (w *Writer) Append(b *Batch) error {
 	switch {
 	case !b.sealed:
 		w.Seal(b)
-	case b.seed != w.seed || b.offset != w.offset:
+	case b.seed != w.seed || b.offset != w.offset || b.extra != w.flags:
 		mine := *b // others may be writing it where it is sealed for
 		mine.buf = bytes.Clone(b.buf)
 		w.Seal(&mine)
@@ -125,6 +126,9 @@ func (w *Writer) write(buf []byte) error {
 			return err
 		}
 		filled = end + int64(n) // a disk too full for zeroes may still take batches
+		if err != nil {
+			w.flags |= flagShort
+		}
 	}
 	if err := w.file.Sync(); err != nil {
 		return err
@@ -158,7 +162,7 @@ func (w *Writer) Finish() error {
 		return w.Close()
 	}
 	seg := Segment{Name: InProgressName(w.first), First: w.first, InProgress: true}
-	err := finish(w.fs, w.dir, seg, w.file, w.offset, w.next-1)
+	err := finish(w.fs, w.dir, seg, w.file, w.seed, w.offset, w.next-1)
 	w.file, w.err = nil, ErrClosed
 	if err != nil {
 		w.err = err
@@ -197,12 +201,41 @@ func FinishTail(fs vfs.FS, dir string, seg Segment, end int64, last dfs.TxID) er
 	if err != nil {
 		return fmt.Errorf("editlog: finish %s: %w", seg.Name, err)
 	}
-	return finish(fs, dir, seg, file, end, last)
+	head := make([]byte, headerSize)
+	err = readFull(file, head, 0)
+	var h Header
+	var seed uint32
+	if err == nil {
+		h, seed, err = decodeHeader(head)
+	}
+	if err != nil {
+		file.Close() // nothing was written
+		return fmt.Errorf("editlog: finish %s: %w", seg.Name, err)
+	}
+	if h.Version < 2 {
+		seed = 0
+	}
+	return finish(fs, dir, seg, file, seed, end, last)
 }
 
-// finish truncates, syncs, closes and renames.
-func finish(fs vfs.FS, dir string, seg Segment, file vfs.File, end int64, last dfs.TxID) error {
-	err := file.Truncate(end)
+// finish says that the segment ends at end, and when that is durable, cuts off what is
+// behind: so a file that is too short was cut by somebody else. seed 0 is a segment of a
+// version that can't say so. Then it syncs, closes and renames.
+func finish(fs vfs.FS, dir string, seg Segment, file vfs.File, seed uint32, end int64, last dfs.TxID) error {
+	var err error
+	if seed != 0 {
+		var b Batch
+		b.Reset(last + 1)
+		b.seal(seed, end, flagLast)
+		_, err = file.WriteAt(b.buf, end)
+		if err == nil {
+			err = file.Sync()
+		}
+		end += int64(len(b.buf))
+	}
+	if err == nil {
+		err = file.Truncate(end)
+	}
 	if err == nil {
 		err = file.Sync()
 	}

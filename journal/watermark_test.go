@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -149,6 +150,34 @@ func TestLogCutAtABatchIsRefused(t *testing.T) {
 				require.ErrorContains(t, err, name)
 			}
 		}
+	}
+	require.NoError(t, j.Close())
+}
+
+// Cut off after a power cut, with a watermark that had not been synced, the log itself tells:
+// its file is shorter than its batches had made it.
+func TestLogCutAfterAPowerCutIsRefused(t *testing.T) {
+	const name = "/a/current/edits_inprogress_0000000000000000001"
+	mem := formatted(t, "/a")
+	j := open(t, options(mem, newMachine(), "/a"))
+	var ends []int64
+	for n := uint64(1); n <= 6; n++ {
+		propose(t, j, n, n)
+		ends = append(ends, j.dirs[0].log.Size())
+	}
+	for _, end := range ends[1:] { // of the first batch's zeroes nothing proves a sync
+		disk := mem.CrashClone(vfs.Choice{})
+		w, err := readWatermark(disk, "/a/current", cluster)
+		require.NoError(t, err)
+		require.Zero(t, w.durable, "it was never synced")
+		f, err := disk.OpenWrite(name)
+		require.NoError(t, err)
+		require.NoError(t, f.Truncate(end))
+		require.NoError(t, f.Close())
+		err = startWith(t, disk, newMachine(), "/a")
+		require.True(t, dfs.Is(err, dfs.Corrupt), "cut at %d", end)
+		require.ErrorContains(t, err, fmt.Sprintf("%s: damaged at offset %d", name, end))
+		require.ErrorContains(t, err, "the file is cut off")
 	}
 	require.NoError(t, j.Close())
 }
