@@ -29,6 +29,23 @@ type part struct {
 	report   uint64 // id of the volume's full report that has seen it last
 }
 
+// OpenOnLeaving lists the blocks that are being written, or just were, with a replica on a
+// live datanode that is to be decommissioned or to enter maintenance: it waits for them.
+func (m *Manager) OpenOnLeaving() (ids []dfs.BlockID) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for id, b := range m.open {
+		if slices.ContainsFunc(b.reps, func(p part) bool {
+			n := p.storage.node
+			return n.alive && (n.admin == dfs.AdminDecommissioning || n.admin == dfs.AdminEnteringMaintenance)
+		}) {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
 func (b *building) find(s *storage) *part {
 	for i := range b.reps {
 		if b.reps[i].storage == s {

@@ -196,17 +196,23 @@ func (m *Manager) judge(id dfs.BlockID) {
 		return
 	}
 	if level := int(r.flags&flagLevel) - 1; level != levelNone && level != DangerRacks || r.flags&flagRepair != 0 {
-		m.noteShort(r)
+		m.noteShort(id, r)
 	}
 	m.table.tidy(id, r)
 }
 
-func (m *Manager) noteShort(r *record) {
+// noteShort notes that the nodes of a block can't go. One that is to enter maintenance comes
+// back, so that the minimum elsewhere lets it go, whatever else the block lacks.
+func (m *Manager) noteShort(id dfs.BlockID, r *record) {
+	f, ok := m.facts(id)
+	enough := ok && f.Group == 0 && m.count(id, r).live >= min(int(f.Replication), m.cfg.MaintenanceMin)
 	var buf scratch
 	for _, c := range m.table.all(buf[:0], r) {
-		if s := m.at(c); !s.gone && c&slotCorrupt == 0 {
-			s.node.drain.short++
+		s := m.at(c)
+		if s.gone || c&slotCorrupt != 0 || enough && s.node.admin == dfs.AdminEnteringMaintenance {
+			continue
 		}
+		s.node.drain.short++
 	}
 }
 

@@ -138,10 +138,15 @@ var refreshProtocols = map[string]string{
 	"refreshCallQueue":                    hdfspb.RefreshCallQueueProtocol,
 }
 
-// OpenFiles lists files that are open for writing, those with an id above after.
-func (c *Client) OpenFiles(ctx context.Context, after dfs.InodeID, path string) (files []dfs.OpenFile, more bool, err error) {
+// OpenFiles lists files that are open for writing, those with an id above after; with
+// blocking only those that keep a datanode from being decommissioned.
+func (c *Client) OpenFiles(ctx context.Context, after dfs.InodeID, path string, blocking bool) (files []dfs.OpenFile, more bool, err error) {
 	var resp hdfspb.ListOpenFilesResponse
-	req := &hdfspb.ListOpenFilesRequest{Id: new(int64(after)), Types: []uint32{1}, Path: &path}
+	const all, blockingDecommission = 1, 2
+	req := &hdfspb.ListOpenFilesRequest{Id: new(int64(after)), Types: []uint32{all}, Path: &path}
+	if blocking {
+		req.Types = []uint32{blockingDecommission}
+	}
 	if err := c.names.call(ctx, "listOpenFiles", req, &resp); err != nil {
 		return nil, false, err
 	}

@@ -176,14 +176,7 @@ func (n *NameNode) RefreshNodes(ctx context.Context, c *dfs.Caller) error {
 	if err := n.readHosts(); err != nil {
 		return err
 	}
-	n.state.RLock()
-	n.blocks.SetAdmin(r.now, func(d dfs.DatanodeID) dfs.AdminState {
-		if n.hosts.Load().excluded(d) {
-			return dfs.AdminDecommissioning
-		}
-		return dfs.AdminNormal
-	})
-	n.state.RUnlock()
+	n.setAdmin(r.now)
 	r.audit(nil, "refreshNodes", "", "", nil)
 	n.wakeTick()
 	return nil
@@ -192,8 +185,9 @@ func (n *NameNode) RefreshNodes(ctx context.Context, c *dfs.Caller) error {
 // openFilesPage is how many open files one answer holds.
 const openFilesPage = 1000
 
-// OpenFiles lists files being written, in order of inode, at and below a path.
-func (n *NameNode) OpenFiles(c *dfs.Caller, after dfs.InodeID, path string) (files []dfs.OpenFile, more bool, err error) {
+// OpenFiles lists files being written, in order of inode, at and below a path; or of these
+// only the ones whose open blocks keep a datanode from leaving service.
+func (n *NameNode) OpenFiles(c *dfs.Caller, after dfs.InodeID, path string, blocking bool) (files []dfs.OpenFile, more bool, err error) {
 	r, err := n.administer(c, "listOpenFiles")
 	if err != nil {
 		return nil, false, err
@@ -202,12 +196,16 @@ func (n *NameNode) OpenFiles(c *dfs.Caller, after dfs.InodeID, path string) (fil
 	below := strings.TrimSuffix(path, "/") + "/"
 	n.state.RLock()
 	defer n.state.RUnlock()
+	var only map[dfs.InodeID]bool
+	if blocking {
+		only = n.blockDecommission()
+	}
 	for {
 		page := n.ns.OpenFiles(after, openFilesPage)
 		for _, o := range page {
 			after = o.ID
 			p, ok := n.ns.Path(o.ID)
-			if !ok || path != "" && p != path && !strings.HasPrefix(p, below) {
+			if !ok || blocking && !only[o.ID] || path != "" && p != path && !strings.HasPrefix(p, below) {
 				continue
 			}
 			if len(files) == openFilesPage {
@@ -220,6 +218,18 @@ func (n *NameNode) OpenFiles(c *dfs.Caller, after dfs.InodeID, path string) (fil
 			return files, false, nil
 		}
 	}
+}
+
+// blockDecommission gives the files with open blocks on datanodes that are to leave service.
+// The caller holds the state's read lock.
+func (n *NameNode) blockDecommission() map[dfs.InodeID]bool {
+	files := map[dfs.InodeID]bool{}
+	for _, id := range n.blocks.OpenOnLeaving() {
+		if b, ok := n.ns.Block(id); ok {
+			files[b.File] = true
+		}
+	}
+	return files
 }
 
 // maxCorruptFiles is dfs.namenode.max-corrupt-file-blocks-returned.

@@ -311,7 +311,7 @@ func TestOpenFileLocations(t *testing.T) {
 	require.Equal(t, int64(1<<20), lb.FileLength)
 	require.Equal(t, int64(4096), lb.Last.Length)
 
-	files, more, err := r.OpenFiles(by("root"), 0, "/")
+	files, more, err := r.OpenFiles(by("root"), 0, "/", false)
 	require.NoError(t, err)
 	require.False(t, more)
 	require.Equal(t, []dfs.OpenFile{{ID: r.stat("/f").ID, Path: "/f", Holder: "w", Machine: "10.0.0.1"}}, files)

@@ -57,6 +57,7 @@ type soft struct {
 	fence      fence
 	leaving    atomic.Int32 // callers that wait for a block to leave its group
 	trash      *emptier
+	ticked     time.Time // when time has passed last; the background goroutine's
 	requests   sync.Pool // of *request
 	records    sync.Pool // of *[]byte, for encoded ops
 }
@@ -140,7 +141,7 @@ func (s *soft) init(cfg *Config, now time.Time) {
 	s.leases = newLeaseClock(cfg.Leases.Soft, cfg.Leases.Hard, now)
 	s.recoveries.by = map[dfs.BlockID]recovery{}
 	s.arrivals = newArrivals()
-	s.scrub.last = now
+	s.scrub.last, s.ticked = now, now
 	s.trash = newEmptier(cfg.Files.Trash, now)
 	s.requests.New = func() any { return new(request) }
 	s.records.New = func() any { return new([]byte) }

@@ -50,6 +50,9 @@ func (n *NameNode) passTime(ctx context.Context) {
 	n.watchFuture(ctx)
 	n.renewReservation(ctx)
 	n.checkSafeMode()
+	now := n.clock()
+	n.endMaintenance(n.ticked, now)
+	n.ticked = now
 	for more := true; more; {
 		select {
 		case <-n.closing:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -442,7 +443,7 @@ func (a *admin) listOpenFiles(args []string) error {
 	for after, more := dfs.InodeID(0), true; more; {
 		var files []dfs.OpenFile
 		var err error
-		if files, more, err = a.c.OpenFiles(a.ctx, after, cmpPath(path)); err != nil {
+		if files, more, err = a.c.OpenFiles(a.ctx, after, cmpPath(path), slices.Contains(args, "-blockingDecommission")); err != nil {
 			a.out.Flush()
 			fmt.Fprintln(a.err, "List open files failed.")
 			return err

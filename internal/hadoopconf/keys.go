@@ -14,6 +14,12 @@ func join(groups ...[]Key) (all []Key) {
 	return all
 }
 
+// How a hosts file is written, by the classes of HDFS that read it.
+const (
+	plainHosts    = "org.apache.hadoop.hdfs.server.blockmanagement.HostFileManager"
+	combinedHosts = "org.apache.hadoop.hdfs.server.blockmanagement.CombinedHostFileManager"
+)
+
 var generalKeys = []Key{
 	{Name: "fs.defaultFS", Default: "file:///", Old: []string{"fs.default.name"}, Doc: "the file system of paths without a scheme; its authority is the name node's RPC address"},
 	{Name: "hadoop.tmp.dir", Default: "/tmp/hadoop-${user.name}", Doc: "where default directories are"},
@@ -100,6 +106,7 @@ var blockManagerKeys = []Key{
 	{Name: "dfs.block.invalidate.limit", Kind: Int, Default: "1000", Min: 1, Max: 1 << 20, Doc: "most removals in one heartbeat's answer"},
 	{Name: "dfs.namenode.decommission.interval", Kind: Duration, Unit: time.Second, Default: "30", Min: 0.001, Max: 1 << 31, Doc: "how often draining datanodes are looked at (s)"},
 	{Name: "dfs.hosts", Doc: "file of datanodes that may register; empty: all may"},
+	{Name: "dfs.namenode.hosts.provider.classname", Default: plainHosts, OneOf: []string{plainHosts, combinedHosts}, Doc: "how dfs.hosts is read: as lines, or (CombinedHostFileManager) as JSON with each host's adminState"},
 	{Name: "dfs.hosts.exclude", Doc: "file of datanodes to be drained"},
 }
 

@@ -29,7 +29,7 @@ var nameNodeKeys = []string{
 	"dfs.namenode.block-placement.min-blocks-for.write", "dfs.namenode.replication.work.multiplier.per.iteration",
 	"dfs.namenode.replication.max-streams", "dfs.namenode.replication.max-streams-hard-limit",
 	"dfs.namenode.reconstruction.pending.timeout-sec", "dfs.block.invalidate.limit", "dfs.namenode.decommission.interval",
-	"dfs.hosts", "dfs.hosts.exclude",
+	"dfs.hosts", "dfs.hosts.exclude", "dfs.namenode.hosts.provider.classname",
 	"fs.protected.directories", "dfs.protected.subdirectories.enable", "dfs.namenode.max.objects",
 	"dfs.storage.policy.enabled", "dfs.storage.policy.permissions.superuser-only",
 	"dfs.namenode.support.allow.format", "dfs.reformat.disabled",

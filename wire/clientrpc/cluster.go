@@ -1,6 +1,8 @@
 package clientrpc
 
 import (
+	"slices"
+
 	"redoubt/dfs"
 	"redoubt/wire/hadooprpc"
 	"redoubt/wire/hdfspb"
@@ -210,17 +212,23 @@ func (s *server) upgradeStatus(*hadooprpc.Call, *hdfspb.Empty) (hadooprpc.Marsha
 	return &hdfspb.BoolResponse{Result: &finalized}, nil
 }
 
+// What rollingUpgrade may ask for.
+const (
+	rollingQuery    = 1
+	rollingStart    = 2
+	rollingFinalize = 3
+)
+
 // rollingUpgrade knows of none under way; to start one is refused.
 func (s *server) rollingUpgrade(c *hadooprpc.Call, r *hdfspb.RollingUpgradeRequest) (hadooprpc.Marshaler, error) {
-	const start, finalize = 2, 3
-	op := map[uint32]string{start: "startRollingUpgrade", finalize: "finalizeRollingUpgrade"}[r.GetAction()]
+	op := map[uint32]string{rollingStart: "startRollingUpgrade", rollingFinalize: "finalizeRollingUpgrade"}[r.GetAction()]
 	if op == "" {
 		op = "queryRollingUpgrade"
 	}
 	if err := s.superuser(c, op); err != nil {
 		return nil, err
 	}
-	if r.GetAction() == start {
+	if r.GetAction() == rollingStart {
 		return nil, unsupported("Rolling upgrade is not supported")
 	}
 	return &hdfspb.RollingUpgradeResponse{}, nil
@@ -238,23 +246,20 @@ func (s *server) metaSave(c *hadooprpc.Call, r *hdfspb.PathRequest) (hadooprpc.M
 	return empty, s.Admin.MetaSave(&c.Caller, r.GetSrc())
 }
 
-// listOpenFiles lists all open files; asked only for those that block a decommission, it
-// has none to tell.
+// What listOpenFiles may ask for.
+const (
+	allOpenFiles         = 1
+	blockingDecommission = 2
+)
+
+// listOpenFiles lists open files: all, unless only those that block a decommission are asked for.
 func (s *server) listOpenFiles(c *hadooprpc.Call, r *hdfspb.ListOpenFilesRequest) (hadooprpc.Marshaler, error) {
-	const allOpenFiles = 1
-	all := len(r.Types) == 0
-	for _, t := range r.Types {
-		all = all || t == allOpenFiles
-	}
-	more := false
-	resp := &hdfspb.ListOpenFilesResponse{HasMore: &more, Types: r.Types}
-	if !all {
-		return resp, nil
-	}
-	files, more, err := s.Cluster.OpenFiles(&c.Caller, dfs.InodeID(r.GetId()), r.GetPath())
+	blocking := slices.Contains(r.Types, blockingDecommission) && !slices.Contains(r.Types, allOpenFiles)
+	files, more, err := s.Cluster.OpenFiles(&c.Caller, dfs.InodeID(r.GetId()), r.GetPath(), blocking)
 	if err != nil {
 		return nil, err
 	}
+	resp := &hdfspb.ListOpenFilesResponse{Types: r.Types}
 	resp.HasMore = &more
 	for i := range files {
 		f := &files[i]

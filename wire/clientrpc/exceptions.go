@@ -84,8 +84,6 @@ func KindOfClass(class string) (k dfs.Kind, ok bool) {
 		}
 	}
 	switch class {
-	case "org.apache.hadoop.fs.permission.AccessControlException":
-		return dfs.Permission, true
 	case "org.apache.hadoop.hdfs.protocol.QuotaExceededException":
 		return dfs.NSQuotaExceeded, true
 	case "org.apache.hadoop.ipc.ObserverRetryOnActiveException":

@@ -293,8 +293,8 @@ func (f *fake) RollEdits(_ context.Context, c *dfs.Caller) (dfs.TxID, error) {
 
 func (f *fake) RefreshNodes(_ context.Context, c *dfs.Caller) error { return f.note(c, "RefreshNodes") }
 
-func (f *fake) OpenFiles(c *dfs.Caller, after dfs.InodeID, path string) ([]dfs.OpenFile, bool, error) {
-	return []dfs.OpenFile{{ID: 16390, Path: "/o", Holder: "h", Machine: "m"}}, true, f.note(c, "OpenFiles %d %s", after, path)
+func (f *fake) OpenFiles(c *dfs.Caller, after dfs.InodeID, path string, blocking bool) ([]dfs.OpenFile, bool, error) {
+	return []dfs.OpenFile{{ID: 16390, Path: "/o", Holder: "h", Machine: "m"}}, true, f.note(c, "OpenFiles %d %s %v", after, path, blocking)
 }
 
 func (f *fake) CorruptFiles(c *dfs.Caller, path, cookie string) ([]string, string, error) {

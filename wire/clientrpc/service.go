@@ -97,7 +97,8 @@ type Cluster interface {
 	SaveNamespace(ctx context.Context, c *dfs.Caller, timeWindow, txGap int64) (bool, error)
 	RollEdits(ctx context.Context, c *dfs.Caller) (dfs.TxID, error)
 	RefreshNodes(ctx context.Context, c *dfs.Caller) error
-	OpenFiles(c *dfs.Caller, after dfs.InodeID, path string) (files []dfs.OpenFile, more bool, err error)
+	// OpenFiles with blocking lists only what keeps datanodes from leaving service.
+	OpenFiles(c *dfs.Caller, after dfs.InodeID, path string, blocking bool) (files []dfs.OpenFile, more bool, err error)
 	CorruptFiles(c *dfs.Caller, path, cookie string) (paths []string, next string, err error)
 	Groups(user string) ([]string, error)
 }
