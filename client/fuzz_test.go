@@ -62,7 +62,7 @@ func askEverything(t *testing.T, body []byte) {
 	_, _ = cl.ContentSummary(ctx, "/f")
 	_, _ = cl.DatanodeReport(ctx, 1)
 	_, _ = cl.FsStats(ctx)
-	_, _, _ = cl.OpenFiles(ctx, 0, "/")
+	_, _, _ = cl.OpenFiles(ctx, 0, "/", true)
 	_, _ = cl.Rename(ctx, "/a", "/b")
 	if file, err := cl.Open(ctx, "/f"); err == nil {
 		buf := make([]byte, 16)
