@@ -11,6 +11,7 @@ import (
 	"io"
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/klauspost/compress/gzip"
 )
@@ -358,14 +359,21 @@ func writableOf(class string) (writable, error) {
 	return nil, fmt.Errorf("sequence file of %s is not supported", class)
 }
 
-// javaFloat shows a number as Java's toString does for everyday magnitudes.
+// javaFloat shows a number as Java's toString does.
 func javaFloat(v float64, bits int) string {
-	if a := math.Abs(v); a != 0 && (a < 1e-3 || a >= 1e7) {
-		s := strconv.FormatFloat(v, 'E', -1, bits)
-		return s
+	switch a := math.Abs(v); {
+	case math.IsInf(v, 0):
+		return strings.TrimPrefix(strconv.FormatFloat(v, 'f', -1, bits), "+") + "inity"
+	case a != 0 && (a < 1e-3 || a >= 1e7):
+		mantissa, exponent, _ := strings.Cut(strconv.FormatFloat(v, 'E', -1, bits), "E")
+		if !strings.Contains(mantissa, ".") {
+			mantissa += ".0"
+		}
+		sign := strings.TrimPrefix(exponent[:1], "+")
+		return mantissa + "E" + sign + strings.TrimLeft(exponent[1:], "0")
 	}
 	s := strconv.FormatFloat(v, 'f', -1, bits)
-	if v == math.Trunc(v) && !math.IsInf(v, 0) {
+	if v == math.Trunc(v) {
 		s += ".0"
 	}
 	return s

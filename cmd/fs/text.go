@@ -25,6 +25,9 @@ func decodeText(f io.Reader, name string) (io.Reader, error) {
 	if len(magic) == 4 && string(magic[:3]) == "SEQ" {
 		return newSequenceText(r)
 	}
+	if string(magic) == avroMagic {
+		return newAvroText(r)
+	}
 	if len(magic) == 0 {
 		return r, nil
 	}
@@ -33,6 +36,10 @@ func decodeText(f io.Reader, name string) (io.Reader, error) {
 		return bzip2.NewReader(r), nil
 	case ".deflate":
 		return zlib.NewReader(r)
+	case ".snappy":
+		return &blockText{r: r, name: name, piece: snappyPiece}, nil
+	case ".lz4":
+		return &blockText{r: r, name: name, piece: lz4Piece}, nil
 	case ".zst":
 		d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1))
 		if err != nil {
