@@ -131,8 +131,8 @@ func newStage(t *testing.T) *stage {
 	return s
 }
 
-// nameDirs makes base/n1 and base/n2: an image of transaction 6, a finished segment up to
-// 10, and one in progress, as a kill leaves them.
+// nameDirs makes base/n1 and base/n2: an image of transaction 7, a finished segment up to
+// 11, and one in progress, as a kill leaves them.
 func (s *stage) nameDirs(t *testing.T) {
 	base := filepath.Join(s.dir, "base")
 	dirs := "dfs.namenode.name.dir=" + base + "/n1," + base + "/n2"
@@ -143,9 +143,9 @@ func (s *stage) nameDirs(t *testing.T) {
 	fs := "export HADOOP_CONF_DIR=; nn=hdfs://" + addr[1] + "; "
 	s.must(t, fs+"fs -fs $nn -mkdir -p /a/b; fs -fs $nn -touchz /a/1 /a/2; fs dfsadmin -fs $nn -safemode enter; fs dfsadmin -fs $nn -saveNamespace; fs dfsadmin -fs $nn -safemode leave")
 	s.must(t, fs+"fs -fs $nn -touchz /a/3 /a/4; fs dfsadmin -fs $nn -rollEdits; fs -fs $nn -touchz /a/5 /a/6; fs -fs $nn -mkdir /z")
-	s.set("IMAGE", "fsimage_0000000000000000006")
-	s.set("SEGMENT", "edits_0000000000000000007-0000000000000000010")
-	s.set("OPEN", "edits_inprogress_0000000000000000011")
+	s.set("IMAGE", "fsimage_0000000000000000007")
+	s.set("SEGMENT", "edits_0000000000000000008-0000000000000000011")
+	s.set("OPEN", "edits_inprogress_0000000000000000012")
 }
 
 // foreignVolume makes a volume of another cluster.
