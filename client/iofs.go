@@ -6,6 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
+	"strings"
 	"time"
 
 	"redoubt/dfs"
@@ -92,6 +94,7 @@ func (v *view) ReadDir(name string) ([]fs.DirEntry, error) {
 		}
 		out = append(out, fs.FileInfoToDirEntry(&fileInfo{list[i].Name, &list[i]}))
 	}
+	slices.SortFunc(out, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) }) // HDFS has another order
 	return out, nil
 }
 

@@ -5,7 +5,8 @@ package dfs
 const (
 	MaxComponentLength   = 255       // bytes; default of dfs.namenode.fs-limits.max-component-length
 	MaxPathLength        = 8000      // characters, as HDFS's mkdirs checks
-	MaxPathDepth         = 1000      // components
+	MaxPathDepth         = 1000      // components of a new path, likewise
+	MaxComponents        = 1 << 16   // components that are looked up at all: a rename may make deep trees deeper
 	MaxDirectoryItems    = 1 << 20   // default of dfs.namenode.fs-limits.max-directory-items
 	MaxBlocksPerFile     = 10_000    // default of dfs.namenode.fs-limits.max-blocks-per-file
 	MinBlockSize         = 1 << 20   // default of dfs.namenode.fs-limits.min-block-size

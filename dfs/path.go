@@ -34,8 +34,8 @@ func AppendComponents(dst []string, path string) ([]string, error) {
 				return nil, &Error{Kind: InvalidPath, Path: path, Msg: "Invalid path name Invalid file name: " + path}
 			}
 			dst = append(dst, name)
-			if depth++; depth > MaxPathDepth {
-				return nil, &Error{Kind: InvalidPath, Path: path, Msg: "Invalid path name: more than 1000 levels"}
+			if depth++; depth > MaxComponents {
+				return nil, &Error{Kind: InvalidPath, Path: path, Msg: "Invalid path name: too many levels"}
 			}
 		}
 		i += j + 1

@@ -17,11 +17,11 @@ func TestComponents(t *testing.T) {
 		require.NoError(t, err, path)
 		require.Equal(t, want, got, path)
 	}
-	for _, path := range []string{"", "a", "a/b", "/a/./b", "/..", "/a:b", "/a\x00", "/ä:b", "/a\xff", strings.Repeat("/x", MaxPathDepth+1)} {
+	for _, path := range []string{"", "a", "a/b", "/a/./b", "/..", "/a:b", "/a\x00", "/ä:b", "/a\xff", strings.Repeat("/x", MaxComponents+1)} {
 		_, err := Components(path)
 		require.True(t, Is(err, InvalidPath), path)
 	}
-	_, err := Components(strings.Repeat("/x", MaxPathDepth))
+	_, err := Components(strings.Repeat("/x", MaxComponents))
 	require.NoError(t, err)
 }
 
@@ -41,7 +41,7 @@ func FuzzPath(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, path string) {
 		parts := slices.DeleteFunc(strings.Split(path, "/"), func(s string) bool { return s == "" })
-		good := strings.HasPrefix(path, "/") && len(parts) <= MaxPathDepth
+		good := strings.HasPrefix(path, "/") && len(parts) <= MaxComponents
 		for _, p := range parts {
 			good = good && p != "." && p != ".." && utf8.ValidString(p) && !strings.ContainsAny(p, ":\x00")
 		}

@@ -54,7 +54,7 @@ func TestACLTransformations(t *testing.T) {
 		{"merge", named, "user:bob:---", "user::rwx,user:bob:---,group::r--,mask::r--,other::---"},
 		{"merge", named, "user:bob:rwx,mask::--x", "user::rwx,user:bob:rwx,group::r--,mask::--x,other::---"},
 		{"merge", named, "default:group:ops:rwx", named + ",default:user::rwx,default:group::r--,default:group:ops:rwx,default:mask::rwx,default:other::---"},
-		{"merge", named, "user:bob:r--,user:bob:rwx", "multiple entries with same scope, type and name."},
+		{"merge", named, "user:bob:r--,user:bob:rwx", "user::rwx,user:bob:r--,group::r--,mask::r--,other::---"},
 		{"merge", base, "mask:x:rwx", "this entry type must not have a name: mask:x:rwx."},
 		{"merge", base, "other:x:rwx", "this entry type must not have a name: other:x:rwx."},
 		{"filter", named, "user:bob:---", "user::rwx,group::r--,mask::r--,other::---"},

@@ -42,14 +42,36 @@ func mergeACL(have, spec []dfs.ACLEntry) ([]dfs.ACLEntry, error) {
 	}
 	var b aclBuild
 	for _, e := range have {
-		if !slices.ContainsFunc(spec, sameACL(e)) {
+		at, found := searchACL(spec, e)
+		if !found {
 			b.add(e, false)
+			continue
 		}
+		// Of one that spec has more than once HDFS takes what its search meets first.
+		b.add(spec[at], true)
+		spec = slices.DeleteFunc(spec, sameACL(e))
 	}
 	for _, e := range spec {
 		b.add(e, true)
 	}
 	return b.finish()
+}
+
+// searchACL looks for an entry as Java's binary search does: of several that are the same
+// it finds the one that Java finds.
+func searchACL(sorted []dfs.ACLEntry, e dfs.ACLEntry) (at int, found bool) {
+	for low, high := 0, len(sorted)-1; low <= high; {
+		at = (low + high) / 2
+		switch c := dfs.CompareACL(sorted[at], e); {
+		case c < 0:
+			low = at + 1
+		case c > 0:
+			high = at - 1
+		default:
+			return at, true
+		}
+	}
+	return 0, false
 }
 
 // filterACL takes the entries that spec names out of have.

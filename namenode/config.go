@@ -79,7 +79,7 @@ type AttrConfig struct {
 
 // SafeModeConfig says when a started name node leaves safe mode.
 type SafeModeConfig struct {
-	Threshold    float64       // dfs.namenode.safemode.threshold-pct, 0.999
+	Threshold    float64       // dfs.namenode.safemode.threshold-pct, 0.999; negative: no block is waited for
 	MinDatanodes int           // dfs.namenode.safemode.min.datanodes, 0
 	Extension    time.Duration // dfs.namenode.safemode.extension, 30 s; negative: none
 }
@@ -193,7 +193,6 @@ func (c Config) Validate() error {
 	need(f.Guards.MaxObjects >= 0, "dfs.namenode.max.objects %d is negative", f.Guards.MaxObjects)
 	need(f.ListLimit > 0, "dfs.ls.limit %d is not positive", f.ListLimit)
 	need(c.Attrs.MaxXAttrSize > 0 && c.Attrs.MaxXAttrSize <= 32<<10, "dfs.namenode.fs-limits.max-xattr-size %d is not between 1 and 32768", c.Attrs.MaxXAttrSize)
-	need(c.SafeMode.Threshold > 0, "dfs.namenode.safemode.threshold-pct %v is not positive", c.SafeMode.Threshold)
 	need(c.SafeMode.MinDatanodes >= 0, "dfs.namenode.safemode.min.datanodes %d is negative", c.SafeMode.MinDatanodes)
 	need(c.Leases.Soft > 0 && c.Leases.Hard >= c.Leases.Soft, "lease limits: soft %v, hard %v: want 0 < soft <= hard", c.Leases.Soft, c.Leases.Hard)
 	need(c.Durable.CheckpointTxns > 0, "dfs.namenode.checkpoint.txns %d is not positive", c.Durable.CheckpointTxns)

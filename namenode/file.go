@@ -48,7 +48,7 @@ func errAnswer(op string) error {
 // checkCreate checks what does not depend on the tree.
 func (n *NameNode) checkCreate(req *dfs.CreateRequest) (policy uint8, err error) {
 	f := &n.cfg.Files
-	if err := checkNewPath(req.Path); err != nil {
+	if err := checkNewPath("create", req.Path); err != nil {
 		return 0, err
 	}
 	if req.BlockSize < f.MinBlockSize {
@@ -319,7 +319,7 @@ func (r *request) takeOver(f *namespace.Inode, path, op, holder string) error {
 		return writerError(dfs.RecoveryInProgress, op, path, holder, r.machine(), "because another recovery is in progress by "+open.Holder+" on "+open.Machine)
 	}
 	if open.Holder == holder {
-		return writerError(dfs.BeingCreated, op, path, holder, r.machine(), "because current leaseholder is trying to recreate file.")
+		return writerError(dfs.BeingCreated, op, path, holder, r.machine(), "because "+holder+" is already the current lease holder.")
 	}
 	if r.n.leases.softExpired(open.Holder, r.now) {
 		return &silentWriter{f.ID}

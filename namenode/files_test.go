@@ -140,7 +140,7 @@ func TestLeaseErrors(t *testing.T) {
 	_, err = r.Create(ctx, by("root"), newFile("/f", "other"))
 	kindAndText(t, err, dfs.BeingCreated, "Failed to CREATE_FILE /f for other on 10.0.0.1 because this file lease is currently owned by w on 10.0.0.1")
 	_, err = r.Create(ctx, by("root"), newFile("/f", "w"))
-	kindAndText(t, err, dfs.BeingCreated, "because current leaseholder is trying to recreate file.")
+	kindAndText(t, err, dfs.BeingCreated, "Failed to CREATE_FILE /f for w on 10.0.0.1 because w is already the current lease holder.")
 	_, _, err = r.Append(ctx, by("root"), "/f", "other", 0)
 	kindAndText(t, err, dfs.BeingCreated, "Failed to APPEND_FILE /f")
 

@@ -79,6 +79,8 @@ type permit struct {
 	owner    bool       // to own the inode
 	// create: a file in the way is ParentNotDirectory instead of Permission.
 	create bool
+	// optional: nothing at the path is no error.
+	optional bool
 }
 
 // check refuses what who may not do. It first walks down: everything but the last name

@@ -222,10 +222,10 @@ func (n *NameNode) touch(r *request, f namespace.Inode) {
 // the state's read lock.
 func (r *request) located(f *namespace.Inode, offset, length int64) *dfs.LocatedBlocks {
 	ns := r.n.ns
-	lb := &dfs.LocatedBlocks{UnderConstruction: f.UnderConstruction, FileLength: f.Length, LastComplete: true}
+	lb := &dfs.LocatedBlocks{UnderConstruction: f.UnderConstruction, FileLength: f.Length}
 	last, any := ns.LastBlock(f.ID)
 	if !any {
-		return lb
+		return lb // without a block there is no complete one, HDFS says
 	}
 	// A block that is being cut by its datanodes has its new length already: what lies
 	// beyond must not be read any more, so readers are not sent to ask for more.
@@ -233,6 +233,7 @@ func (r *request) located(f *namespace.Inode, offset, length int64) *dfs.Located
 	if !lb.LastComplete {
 		lb.FileLength -= last.Length
 	}
+	length = max(length, 1) // of no bytes HDFS tells the block that they would be in
 	if length > 1<<62-offset {
 		length = 1<<62 - offset
 	}

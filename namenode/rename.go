@@ -25,6 +25,9 @@ func (n *NameNode) rename(ctx context.Context, c *dfs.Caller, src, dst string, l
 		return false, err
 	}
 	defer n.end(r)
+	if err := checkPathLength("rename", dst); err != nil {
+		return false, err
+	}
 	answer, err := n.change(ctx, r, "rename", src, func(r *request) (namespace.Op, any, error) {
 		if !r.who.super && isRaw(dst) {
 			return nil, nil, r.notRaw("rename")

@@ -142,10 +142,6 @@ func fileAt(w *namespace.Walk, path string) (*namespace.Inode, error) {
 
 // mayCreate checks what a new path may look like: how many of names exist already.
 func (r *request) mayCreate(w *namespace.Walk, path string) error {
-	if len(path) > dfs.MaxPathLength {
-		return &dfs.Error{Kind: dfs.Other, Path: path, Msg: "mkdirs: Pathname too long.  Limit " +
-			strconv.Itoa(dfs.MaxPathLength) + " characters, " + strconv.Itoa(dfs.MaxPathDepth) + " levels."}
-	}
 	if len(w.Names) > 0 && w.Names[0] == ".reserved" {
 		return &dfs.Error{Kind: dfs.Other, Path: path,
 			Msg: `File name ".reserved" is reserved and cannot be created. If this is during upgrade change the name of the existing file or directory to another name before upgrading to the new release.`}

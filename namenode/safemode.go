@@ -35,7 +35,7 @@ type blockCounts struct {
 }
 
 func newSafeMode(cfg SafeModeConfig) *safeMode {
-	s := &safeMode{threshold: cfg.Threshold, minNodes: cfg.MinDatanodes, extension: cfg.Extension, auto: true}
+	s := &safeMode{threshold: max(cfg.Threshold, 0), minNodes: cfg.MinDatanodes, extension: cfg.Extension, auto: true}
 	s.on.Store(true)
 	return s
 }

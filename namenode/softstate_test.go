@@ -91,10 +91,10 @@ func TestConfigValidateNamesEveryFault(t *testing.T) {
 	err := Config{
 		NameDirs: []string{"a", "a", ""},
 		Files:    FileConfig{Defaults: dfs.ServerDefaults{BlockSize: 1000, Replication: 9}, MaxReplication: 5, ListLimit: -1},
-		SafeMode: SafeModeConfig{Threshold: -1},
-		Leases:   LeaseConfig{Soft: time.Hour, Hard: time.Minute},
+
+		Leases: LeaseConfig{Soft: time.Hour, Hard: time.Minute},
 	}.Validate()
-	for _, part := range []string{"a is given twice", "a directory is empty", "superuser", "dfs.blocksize 1000 is below", "not a multiple", "dfs.replication 9", "dfs.ls.limit -1", "threshold-pct -1", "lease limits"} {
+	for _, part := range []string{"a is given twice", "a directory is empty", "superuser", "dfs.blocksize 1000 is below", "not a multiple", "dfs.replication 9", "dfs.ls.limit -1", "lease limits"} {
 		require.ErrorContains(t, err, part)
 	}
 }

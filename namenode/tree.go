@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 	"strings"
+	"unicode/utf16"
 
 	"redoubt/dfs"
 	"redoubt/namespace"
@@ -18,7 +19,7 @@ func (n *NameNode) Mkdirs(ctx context.Context, c *dfs.Caller, req *dfs.MkdirsReq
 		return false, err
 	}
 	defer n.end(r)
-	if err := checkNewPath(path); err != nil {
+	if err := checkNewPath("mkdirs", path); err != nil {
 		return false, err
 	}
 	ok, err := asBool(n.change(ctx, r, "create directory", path, func(r *request) (namespace.Op, any, error) {
@@ -194,12 +195,13 @@ func (n *NameNode) SetTimes(ctx context.Context, c *dfs.Caller, path string, mti
 	return err
 }
 
-// SetReplication changes how many replicas a file has; false for what is not a file.
+// SetReplication changes how many replicas a file has; false for what is not a file, and
+// for nothing at all.
 func (n *NameNode) SetReplication(ctx context.Context, c *dfs.Caller, path string, replication uint16) (bool, error) {
 	if err := n.checkReplication(path, replication); err != nil {
 		return false, err
 	}
-	changed, err := n.setAttr(ctx, c, "setReplication", "set replication for", path, permit{target: dfs.Write}, func(r *request, ino *namespace.Inode, op *namespace.SetAttr) error {
+	changed, err := n.setAttr(ctx, c, "setReplication", "set replication for", path, permit{target: dfs.Write, optional: true}, func(r *request, ino *namespace.Inode, op *namespace.SetAttr) error {
 		if ino.IsFile() {
 			op.Mask, op.Replication = namespace.AttrReplication, replication
 		}
@@ -343,7 +345,26 @@ func quotaCommand(nsQuota, dsQuota int64) string {
 	return "setQuota"
 }
 
-// setAttr changes attributes of a path that must exist. fill says which; none changed is
+// checkPathLength holds a path that something new is to have against HDFS's limits. What is
+// there may be deeper, since a rename takes along whatever is below.
+func checkPathLength(op, path string) error {
+	depth, units := 0, 0
+	for name := range strings.SplitSeq(path, "/") {
+		if name != "" {
+			depth++
+		}
+	}
+	for _, r := range path {
+		units += max(1, utf16.RuneLen(r)) // as Java counts characters
+	}
+	if depth <= dfs.MaxPathDepth && units <= dfs.MaxPathLength {
+		return nil
+	}
+	return &dfs.Error{Kind: dfs.Other, Path: path, Msg: op + ": Pathname too long.  Limit " +
+		strconv.Itoa(dfs.MaxPathLength) + " characters, " + strconv.Itoa(dfs.MaxPathDepth) + " levels."}
+}
+
+// setAttr changes attributes of a path that must exist, unless p says otherwise. fill says which; none changed is
 // success. It gives the inode that was changed, 0 if nothing was.
 func (n *NameNode) setAttr(ctx context.Context, c *dfs.Caller, cmd, what, path string, p permit,
 	fill func(r *request, ino *namespace.Inode, op *namespace.SetAttr) error) (dfs.InodeID, error) {
@@ -359,6 +380,9 @@ func (n *NameNode) setAttr(ctx context.Context, c *dfs.Caller, cmd, what, path s
 			return nil, nil, err
 		}
 		ino := target(&r.walk)
+		if ino == nil && p.optional {
+			return nil, nil, nil
+		}
 		if ino == nil {
 			return nil, nil, notFound(path)
 		}
@@ -416,7 +440,10 @@ func (n *NameNode) Concat(ctx context.Context, c *dfs.Caller, path string, sourc
 
 // checkNewPath refuses the path of something new that has an empty name in it. Elsewhere
 // repeated slashes count as one, as in HDFS.
-func checkNewPath(path string) error {
+func checkNewPath(op, path string) error {
+	if err := checkPathLength(op, path); err != nil {
+		return err
+	}
 	if strings.Contains(path, "//") {
 		return &dfs.Error{Kind: dfs.InvalidPath, Path: path, Msg: "Invalid path name " + path}
 	}

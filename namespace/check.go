@@ -1,7 +1,6 @@
 package namespace
 
 import (
-	"bytes"
 	"fmt"
 )
 
@@ -103,9 +102,10 @@ func (k *checker) directory(i uint32, in *inode) error {
 		fault = fmt.Errorf("subtree of %d inodes and %d bytes, counts %d and %d", ns, ds, cn, cd)
 	}
 	k.children += int64(n)
+	order := s.dirs.list[in.slot()].order
 	page, rest := s.dirs.page(s, nil, in.slot(), "", int(in.count())+1)
 	for j := 1; j < len(page); j++ {
-		if bytes.Compare(s.nameOf(s.inodes.at(page[j-1])), s.nameOf(s.inodes.at(page[j]))) >= 0 {
+		if order.compare(s.nameOf(s.inodes.at(page[j-1])), s.nameOf(s.inodes.at(page[j]))) >= 0 {
 			return fmt.Errorf("lists its children out of order")
 		}
 	}

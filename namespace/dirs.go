@@ -1,9 +1,7 @@
 package namespace
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/binary"
 	"slices"
 )
 
@@ -15,8 +13,10 @@ const (
 // childIndex tells the children of a directory: in no order while they are few, since a
 // listing sorts them quickly, and else in runs that are sorted by name.
 type childIndex struct {
-	few  []uint32
-	runs [][]uint32
+	few   []uint32
+	runs  [][]uint32
+	order nameOrder // of the runs
+	high  int       // names in the runs that are not ASCII
 }
 
 // dirTable holds the child index of each directory by slot. It is rebuilt on restore
@@ -51,11 +51,15 @@ func (t *dirTable) add(s *State, dir, child uint32) {
 		}
 		x.few = append(x.few, child)
 		if len(x.few) >= dirSplit {
-			x.order(s)
+			x.split(s)
 		}
 		return
 	}
-	r, at, _ := x.find(s, s.nameOf(s.inodes.at(child)))
+	name := s.nameOf(s.inodes.at(child))
+	if !ascii(name) {
+		x.high++
+	}
+	r, at, _ := x.find(s, name)
 	if run := x.runs[r]; len(run) == runLength {
 		half := runLength / 2
 		if at == runLength {
@@ -70,19 +74,38 @@ func (t *dirTable) add(s *State, dir, child uint32) {
 	x.runs[r] = slices.Insert(x.runs[r], at, child)
 }
 
-// order turns an unordered directory into runs.
-func (x *childIndex) order(s *State) {
-	s.sortChildren(x.few)
+// split turns an unordered directory into runs.
+func (x *childIndex) split(s *State) {
+	x.high = 0
+	for _, c := range x.few {
+		if !ascii(s.nameOf(s.inodes.at(c))) {
+			x.high++
+		}
+	}
+	s.sortChildren(x.few, x.order)
 	for c := range slices.Chunk(x.few, runLength) {
 		x.runs = append(x.runs, append(make([]uint32, 0, runLength), c...))
 	}
 	x.few = nil
 }
 
+// reorder sorts runs in another order; where all names are ASCII there is nothing to do.
+func (x *childIndex) reorder(s *State, order nameOrder) {
+	if x.order == order {
+		return
+	}
+	x.order = order
+	if x.high > 0 {
+		x.few = slices.Concat(x.runs...)
+		x.runs = nil
+		x.split(s)
+	}
+}
+
 // find gives the run and place of the first child whose name is not below name.
 func (x *childIndex) find(s *State, name []byte) (run, at int, found bool) {
 	byName := func(child uint32, name []byte) int {
-		return bytes.Compare(s.nameOf(s.inodes.at(child)), name)
+		return x.order.compare(s.nameOf(s.inodes.at(child)), name)
 	}
 	run, _ = slices.BinarySearchFunc(x.runs, name, func(r []uint32, name []byte) int {
 		if byName(r[0], name) <= 0 {
@@ -108,14 +131,31 @@ func (t *dirTable) remove(s *State, dir, child uint32) {
 		}
 		return
 	}
-	r, at, _ := x.find(s, s.nameOf(s.inodes.at(child)))
+	name := s.nameOf(s.inodes.at(child))
+	if !ascii(name) {
+		x.high--
+	}
+	r, at, _ := x.find(s, name)
 	x.runs[r] = slices.Delete(x.runs[r], at, at+1)
 	if len(x.runs[r]) == 0 {
 		x.runs = slices.Delete(x.runs, r, r+1)
 	}
 	if len(x.runs) == 0 {
-		x.runs = nil
+		*x = childIndex{}
 	}
+}
+
+// reapable appends to dst the first children of a deleted directory, bytewise, at most n.
+func (t *dirTable) reapable(s *State, dst []uint32, dir uint32, n int) []uint32 {
+	x := &t.list[dir]
+	if x.runs == nil {
+		dst = append(dst, x.few...)
+		s.sortChildren(dst, bytewise)
+		return dst[:min(n, len(dst))]
+	}
+	x.reorder(s, bytewise)
+	dst, _ = t.page(s, dst, dir, "", n)
+	return dst
 }
 
 // page appends to dst the children with names after the given one, in order, at most n.
@@ -125,11 +165,11 @@ func (t *dirTable) page(s *State, dst []uint32, dir uint32, after string, n int)
 	if x.runs == nil {
 		start := len(dst)
 		for _, c := range x.few {
-			if after == "" || string(s.nameOf(s.inodes.at(c))) > after {
+			if after == "" || listed.compare(s.nameOf(s.inodes.at(c)), []byte(after)) > 0 {
 				dst = append(dst, c)
 			}
 		}
-		s.sortChildren(dst[start:])
+		s.sortChildren(dst[start:], listed)
 		rest = max(len(dst)-start-n, 0)
 		return dst[:len(dst)-rest], rest
 	}
@@ -170,7 +210,7 @@ func (t *dirTable) each(dir uint32, fn func(child uint32) bool) bool {
 
 // sortChildren sorts siblings by name. Most comparisons are of eight bytes after the
 // names' common beginning, side by side in memory.
-func (s *State) sortChildren(kids []uint32) {
+func (s *State) sortChildren(kids []uint32, order nameOrder) {
 	if len(kids) < 2 {
 		return
 	}
@@ -192,15 +232,13 @@ func (s *State) sortChildren(kids []uint32) {
 	}
 	keys := make([]keyed, len(kids))
 	for i, k := range kids {
-		var b [8]byte
-		copy(b[:], s.nameOf(s.inodes.at(k))[common:])
-		keys[i] = keyed{binary.BigEndian.Uint64(b[:]), k}
+		keys[i] = keyed{order.key(s.nameOf(s.inodes.at(k))[common:]), k}
 	}
 	slices.SortFunc(keys, func(a, b keyed) int {
 		if a.key != b.key {
 			return cmp.Compare(a.key, b.key)
 		}
-		return s.compareNames(a.slot, b.slot)
+		return order.compare(s.nameOf(s.inodes.at(a.slot)), s.nameOf(s.inodes.at(b.slot)))
 	})
 	for i := range keys {
 		kids[i] = keys[i].slot

@@ -1,7 +1,5 @@
 package namespace
 
-import "bytes"
-
 const (
 	pageBits = 10
 	pageSize = 1 << pageBits // records
@@ -365,8 +363,4 @@ func (s *State) nameOf(in *inode) []byte {
 		return nil
 	}
 	return s.arena.get(in.name, in.nameLen())
-}
-
-func (s *State) compareNames(a, b uint32) int {
-	return bytes.Compare(s.nameOf(s.inodes.at(a)), s.nameOf(s.inodes.at(b)))
 }

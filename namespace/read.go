@@ -287,7 +287,7 @@ func (s *State) fillStatus(st *dfs.FileStatus, i uint32, inherited uint8) {
 }
 
 // List appends to dst the entries of a directory with names after the given one, in
-// byte order, at most max, and tells how many are left. Something that is no directory has none.
+// the order of HDFS (see nameOrder), at most max, and tells how many are left. Something that is no directory has none.
 func (s *State) List(dst []dfs.FileStatus, dir dfs.InodeID, after string, max int) (page []dfs.FileStatus, remaining int) {
 	d := s.live(dir)
 	if d == 0 || !s.inodes.at(d).isDir() {

@@ -90,7 +90,7 @@ func (s *State) indexChildren() error {
 	}
 	for i := range s.dirs.list {
 		if x := &s.dirs.list[i]; len(x.few) >= dirSplit {
-			x.order(s)
+			x.split(s)
 		}
 	}
 	return nil

@@ -48,7 +48,11 @@ func (c *Summary) visit(s *State, i uint32) {
 	}
 	c.Sum.Files++
 	c.Sum.Length += in.size()
-	c.Sum.Space += in.size() * int64(in.replication())
+	if in.has(flagOpen) {
+		c.Sum.Space += s.space(i) // with the rest of the block being written, as quotas count it
+	} else {
+		c.Sum.Space += in.size() * int64(in.replication())
+	}
 }
 
 // Step visits about max inodes more and reports whether the sum is complete.

@@ -150,7 +150,7 @@ func (s *State) free(i uint32, r *Deleted) {
 
 // reap frees up to max inodes of deleted subtrees. The order is the same whatever the
 // history of the state in memory: the root with the smallest id first, its children in
-// name order; a child directory becomes a root itself.
+// order of their names' bytes; a child directory becomes a root itself.
 func (s *State) reap(max int, r *Deleted) {
 	var page []uint32
 	for max > 0 {
@@ -160,7 +160,7 @@ func (s *State) reap(max int, r *Deleted) {
 		}
 		i := s.byID.get(id)
 		in := s.inodes.at(i)
-		page, _ = s.dirs.page(s, page[:0], in.slot(), "", max)
+		page = s.dirs.reapable(s, page[:0], in.slot(), max)
 		for _, child := range page {
 			s.reapChild(child, r)
 		}

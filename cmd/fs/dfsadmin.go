@@ -305,6 +305,9 @@ func (a *admin) eachDir(dirs []string, f func(path string) error) error {
 		if err != nil {
 			return err
 		}
+		if err := withoutColon(p.path); err != nil {
+			return err
+		}
 		if err := f(joinPath(a.home, p.path)); err != nil {
 			failed = append(failed, err)
 		}

@@ -41,7 +41,7 @@ func setupFind(inv *invocation, args []string) ([]string, error) {
 		}
 		return nil
 	}
-	inv.recursive, inv.sorted = true, true
+	inv.recursive = true
 	inv.steps.path = evaluate
 	if depthFirst {
 		inv.steps.path, inv.steps.after = func(*item) error { return nil }, evaluate

@@ -38,6 +38,9 @@ func (sh *shell) glob(ctx context.Context, arg string) ([]*item, error) {
 		return nil, err
 	}
 	for _, pattern := range patterns {
+		if err := withoutColon(pattern); err != nil {
+			return nil, err
+		}
 		if err := g.match(joinPattern(f.home(), pattern)); err != nil {
 			return nil, err
 		}

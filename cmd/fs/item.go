@@ -171,4 +171,4 @@ func sortItems(items []*item) {
 	slices.SortStableFunc(items, comparePaths)
 }
 
-func comparePaths(a, b *item) int { return strings.Compare(sortKey(a.path), sortKey(b.path)) }
+func comparePaths(a, b *item) int { return compareUTF16(sortKey(a.path), sortKey(b.path)) }

@@ -35,6 +35,7 @@ var getmergeCmd = &shellCmd{
 				return nil
 			}
 			if inv.depth == 0 {
+				inv.sorted = true
 				return inv.processBelow(it)
 			}
 			return nil

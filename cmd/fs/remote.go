@@ -138,6 +138,9 @@ func (r *remoteFS) home() string { return "/user/" + r.user }
 func (r *remoteFS) close() error { return r.c.Close() }
 
 func (r *remoteFS) stat(ctx context.Context, path string) (*dfs.FileStatus, error) {
+	if strings.Contains(path, ":") {
+		return nil, usagef("Pathname %s from %s is not a valid DFS filename.", path, path)
+	}
 	return r.c.Stat(ctx, path)
 }
 

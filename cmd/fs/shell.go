@@ -106,7 +106,7 @@ func (sh *shell) command(ctx context.Context, name string, args []string) int {
 		sh.shellUsage()
 		return exitUsage
 	}
-	inv := &invocation{shell: sh, ctx: ctx, cmd: c, sorted: true}
+	inv := &invocation{shell: sh, ctx: ctx, cmd: c}
 	code, err := inv.run(args)
 	if err != nil {
 		sh.complain(name, err.Error())
@@ -145,7 +145,7 @@ type invocation struct {
 	exit      int // when there were no errors
 	depth     int
 	recursive bool
-	sorted    bool // list directories whole and in path order
+	sorted    bool // list directories whole and in path order, not as the file system lists them
 	group     int  // entries shown together when not sorted; 0 is one by one
 	steps     steps
 }

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"path"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // uri is a path of any file system, taken apart but not interpreted: no character
@@ -89,6 +92,23 @@ func parsePath(s string) (uri, error) {
 	return u, nil
 }
 
+// withoutColon refuses a name with a colon in it, which Java takes for a scheme's when it
+// puts paths together. A name behind one with a wildcard is not looked at.
+func withoutColon(p string) error {
+	if osPath(p) != p {
+		p = p[len("/C:"):] // the drive's colon is no mistake
+	}
+	for name := range strings.SplitSeq(p, "/") {
+		if strings.ContainsAny(name, "*?[{") {
+			return nil
+		}
+		if strings.Contains(name, ":") {
+			return usagef("java.net.URISyntaxException: Relative path in absolute URI: %s", name)
+		}
+	}
+	return nil
+}
+
 // cleanPath normalises p but keeps it relative or absolute as it was; the empty path
 // stays empty. Leading ".." of an absolute path stays, as in Java's URIs.
 func cleanPath(p string) string {
@@ -167,19 +187,22 @@ func commonDir(cwd, target string, isDir bool) int {
 	return last
 }
 
-// sortKey orders paths as their percent-encoded forms, which is how the shell sorts.
+// sortKey is the form of a path by which Hadoop's shell orders: the path of a Java URI,
+// in which what may not stand there as it is has become %XX.
 func sortKey(p string) string {
-	if !strings.ContainsAny(p, " \"<>#%{}|\\^[]`?\x7f") && strings.IndexFunc(p, func(r rune) bool { return r < ' ' }) < 0 {
+	if strings.IndexFunc(p, escaped) < 0 {
 		return p
 	}
 	var b strings.Builder
-	for i := 0; i < len(p); i++ {
-		if c := p[i]; c <= ' ' || c == 0x7f || strings.IndexByte("\"<>#%{}|\\^[]`?", c) >= 0 {
+	for _, r := range p {
+		if !escaped(r) {
+			b.WriteRune(r)
+			continue
+		}
+		for _, c := range []byte(string(r)) {
 			b.WriteByte('%')
 			b.WriteByte("0123456789ABCDEF"[c>>4])
 			b.WriteByte("0123456789ABCDEF"[c&15])
-		} else {
-			b.WriteByte(c)
 		}
 	}
 	return b.String()
@@ -206,3 +229,26 @@ func fromDrivePath(p string) string {
 }
 
 func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
+
+// escaped are the characters that a Java URI's path does not hold as they are: of the
+// others than ASCII those that Java calls blanks or control characters.
+func escaped(r rune) bool {
+	return r <= ' ' || r >= 0x7f && r < 0xa0 || strings.ContainsRune("\"<>#%{}|\\^[]`?", r) || r >= 0xa0 && unicode.In(r, unicode.Zs, unicode.Zl, unicode.Zp)
+}
+
+// compareUTF16 compares by UTF-16 units, as Java does: a character beyond the basic plane
+// comes before those from U+E000 on.
+func compareUTF16(a, b string) int {
+	for a != "" && b != "" {
+		x, n := utf8.DecodeRuneInString(a)
+		y, m := utf8.DecodeRuneInString(b)
+		if x != y {
+			if (x > 0xffff) != (y > 0xffff) && min(x, y) >= 0xe000 {
+				return cmp.Compare(y, x)
+			}
+			return cmp.Compare(x, y)
+		}
+		a, b = a[n:], b[m:]
+	}
+	return cmp.Compare(len(a), len(b))
+}

@@ -45,9 +45,9 @@ func DataNode(conf *hadoopconf.Conf, nameNodes []string) (datanode.Config, error
 			Host:     hostname(conf),
 		},
 		Timeouts: datanode.Timeouts{
-			Read:      conf.Duration("dfs.client.socket-timeout") + 15*time.Second,
-			Write:     conf.Duration("dfs.datanode.socket.write.timeout"),
-			KeepAlive: conf.Duration("dfs.datanode.socket.reuse.keepalive"),
+			Read:      zeroIsNever(conf.Duration("dfs.client.socket-timeout")) + 15*time.Second,
+			Write:     zeroIsNever(conf.Duration("dfs.datanode.socket.write.timeout")),
+			KeepAlive: max(conf.Duration("dfs.datanode.socket.reuse.keepalive"), 1), // 0: every connection is for one operation
 		},
 		Limits: datanode.Limits{
 			Streams:           conf.Int("dfs.datanode.max.transfer.threads"),
@@ -59,7 +59,7 @@ func DataNode(conf *hadoopconf.Conf, nameNodes []string) (datanode.Config, error
 			ScrubBandwidth:    conf.Size("dfs.block.scanner.volume.bytes.per.second"),
 			ScrubPeriod:       time.Duration(conf.Int("dfs.datanode.scan.period.hours")) * time.Hour,
 			Buffered:          conf.Size("redoubt.ipc.maximum.buffered"),
-			ReportReplicas:    conf.Int("dfs.blockreport.split.threshold"),
+			ReportReplicas:    max(conf.Int("dfs.blockreport.split.threshold"), 1),
 		},
 		Reserved: conf.Size("dfs.datanode.du.reserved"),
 	}
@@ -96,6 +96,14 @@ func DataNode(conf *hadoopconf.Conf, nameNodes []string) (datanode.Config, error
 		cfg.NameNodes[i] = hadoopconf.WithPort(a, hadoopconf.DefaultRPCPort)
 	}
 	return cfg, err
+}
+
+// zeroIsNever turns Hadoop's "0 waits for ever" into a very long time.
+func zeroIsNever(d time.Duration) time.Duration {
+	if d == 0 {
+		return 10 * 365 * 24 * time.Hour
+	}
+	return d
 }
 
 // hostname is what a datanode calls itself: dfs.datanode.hostname, else the machine's name.

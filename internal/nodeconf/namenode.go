@@ -7,6 +7,7 @@ package nodeconf
 import (
 	"fmt"
 	"io/fs"
+	"math"
 	"net"
 	"os"
 	"strconv"
@@ -72,7 +73,7 @@ func NameNode(conf *hadoopconf.Conf) (namenode.Config, error) {
 		Groups:         groups,
 		PermissionsOff: !conf.Bool("dfs.permissions.enabled"),
 		SafeMode: namenode.SafeModeConfig{
-			Threshold:    conf.Float("dfs.namenode.safemode.threshold-pct"),
+			Threshold:    threshold(conf.Float("dfs.namenode.safemode.threshold-pct")),
 			MinDatanodes: conf.Int("dfs.namenode.safemode.min.datanodes"),
 			Extension:    zeroIsOff(conf.Duration("dfs.namenode.safemode.extension")),
 		},
@@ -165,12 +166,12 @@ func blockConfig(conf *hadoopconf.Conf) blockmanager.Config {
 		MaintenanceMin: maintenance,
 		Liveness: blockmanager.Liveness{
 			Heartbeat: conf.Duration("dfs.heartbeat.interval"),
-			Recheck:   conf.Duration("dfs.namenode.heartbeat.recheck-interval"),
+			Recheck:   max(conf.Duration("dfs.namenode.heartbeat.recheck-interval"), time.Millisecond),
 			Stale:     conf.Duration("dfs.namenode.stale.datanode.interval"),
 		},
 		Place: blockmanager.Placing{
 			IgnoreLoad:      !conf.Bool("dfs.namenode.redundancy.considerLoad"),
-			LoadFactor:      conf.Float("dfs.namenode.redundancy.considerLoad.factor"),
+			LoadFactor:      max(conf.Float("dfs.namenode.redundancy.considerLoad.factor"), math.SmallestNonzeroFloat64),
 			MinBlocks:       conf.Int("dfs.namenode.block-placement.min-blocks-for.write"),
 			AvoidStaleRead:  conf.Bool("dfs.namenode.avoid.read.stale.datanode"),
 			AvoidStaleWrite: conf.Bool("dfs.namenode.avoid.write.stale.datanode"),
@@ -192,6 +193,14 @@ func blockConfig(conf *hadoopconf.Conf) blockmanager.Config {
 			Hold:    conf.Duration("redoubt.raid.hold"),
 		},
 	}
+}
+
+// threshold turns "0 and less wait for nothing" into namenode.Config's "negative does so".
+func threshold(f float64) float64 {
+	if f <= 0 {
+		return -1
+	}
+	return f
 }
 
 // zeroIsOff turns Hadoop's "0 is off" into namenode.Config's "negative is off".

@@ -206,3 +206,38 @@ func TestOver(t *testing.T) {
 	require.Equal(t, []string{"nn:1"}, dn.NameNodes)
 	require.Empty(t, dn.Volumes)
 }
+
+// A zero that somebody set is one, and not the default.
+func TestZeroIsAValue(t *testing.T) {
+	zero := func(keys ...string) *hadoopconf.Conf {
+		for i := range keys {
+			keys[i] += "=0"
+		}
+		conf, err := hadoopconf.Load(hadoopconf.System{Properties: map[string]string{"user.name": "ann"}}, nil, keys)
+		require.NoError(t, err)
+		return conf
+	}
+	nn, err := nodeconf.NameNode(zero("dfs.namenode.safemode.threshold-pct", "dfs.namenode.safemode.extension", "dfs.namenode.heartbeat.recheck-interval",
+		"dfs.namenode.redundancy.considerLoad.factor", "dfs.namenode.accesstime.precision", "dfs.namenode.fs-limits.max-xattrs-per-inode"))
+	require.NoError(t, err)
+	require.Negative(t, nn.SafeMode.Threshold)
+	require.Negative(t, nn.SafeMode.Extension)
+	require.Equal(t, time.Millisecond, nn.Blocks.Liveness.Recheck)
+	require.Less(t, nn.Blocks.Place.LoadFactor, 1e-9)
+	require.Negative(t, nn.Files.AccessTimePrecision)
+	require.Negative(t, nn.Attrs.MaxXAttrs)
+
+	dn, err := nodeconf.DataNode(zero("dfs.client.socket-timeout", "dfs.datanode.socket.write.timeout", "dfs.datanode.socket.reuse.keepalive",
+		"dfs.blockreport.split.threshold", "dfs.block.scanner.volume.bytes.per.second"), nil)
+	require.NoError(t, err)
+	require.Greater(t, dn.Timeouts.Read, 1000*time.Hour)
+	require.Greater(t, dn.Timeouts.Write, 1000*time.Hour)
+	require.EqualValues(t, 1, dn.Timeouts.KeepAlive)
+	require.Equal(t, 1, dn.Limits.ReportReplicas)
+	require.Negative(t, dn.Limits.ScrubBandwidth)
+
+	for _, key := range []string{"dfs.namenode.stale.datanode.interval", "dfs.namenode.write.stale.datanode.ratio", "dfs.datanode.balance.bandwidthPerSec"} {
+		_, err := hadoopconf.Load(hadoopconf.System{Properties: map[string]string{"user.name": "ann"}}, nil, []string{key + "=0"})
+		require.ErrorContains(t, err, key)
+	}
+}

@@ -112,7 +112,6 @@ func TestFatalFaults(t *testing.T) {
 		class  string
 	}{
 		{"garbage", [][]byte{[]byte("garbage garbage")}, -1, FatalVersionMismatch, mismatch},
-		{"version 8", [][]byte{[]byte("hrpc\x08\x00\x00")}, -1, FatalVersionMismatch, mismatch},
 		{"version 10", [][]byte{[]byte("hrpc\x0a\x00\x00")}, -1, FatalVersionMismatch, mismatch},
 		{"auth 5", [][]byte{[]byte("hrpc\x09\x00\x05")}, -1, FatalUnauthorized, classIPC},
 		{"sasl initiate", [][]byte{[]byte("hrpc\x09\x00\xdf"), sasl(t, hdfspb.RpcSasl_INITIATE)}, -33, FatalUnauthorized, classAccessControl},
@@ -142,6 +141,22 @@ func TestFatalFaults(t *testing.T) {
 			_, err := nc.Read(make([]byte, 1))
 			require.ErrorIs(t, err, io.EOF)
 		})
+	}
+}
+
+// Clients of before version 9 read errors in another form; the bytes are Hadoop 3.4.3's.
+func TestOldVersionsCanReadTheRefusal(t *testing.T) {
+	for version := byte(2); version < 9; version++ {
+		nc := pipe(t, &Server{}, newEcho())
+		go func() { _, _ = nc.Write([]byte{'h', 'r', 'p', 'c', version, 0x50, 0}) }()
+		b, err := io.ReadAll(nc)
+		require.NoError(t, err)
+		start := "\xff\xff\xff\xff\xff\xff\xff\xff"
+		if version == 2 {
+			start = "\x00\x00\x00\x00\x01"
+		}
+		require.Equal(t, start+"\x00\x00\x00)org.apache.hadoop.ipc.RPC$VersionMismatch"+
+			"\x00\x00\x00=Server IPC version 9 cannot communicate with client version "+string('0'+version), string(b))
 	}
 }
 

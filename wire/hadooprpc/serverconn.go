@@ -3,6 +3,7 @@ package hadooprpc
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -51,12 +52,13 @@ const (
 
 // fatal is a fault of the client after which the connection can't go on.
 type fatal struct {
-	callID int32
+	callID  int32
+	version byte // of a client whose answers have the form of before version 9; else 0
 	RemoteError
 }
 
 func newFatal(callID int32, detail Detail, class, format string, args ...any) *fatal {
-	return &fatal{callID, RemoteError{Class: class, Message: fmt.Sprintf(format, args...), Detail: detail, Fatal: true}}
+	return &fatal{callID, 0, RemoteError{Class: class, Message: fmt.Sprintf(format, args...), Detail: detail, Fatal: true}}
 }
 
 // run serves the connection until it ends.
@@ -74,7 +76,7 @@ func (c *serverConn) run() {
 	var f *fatal
 	if errors.As(err, &f) {
 		c.out.mu.Lock()
-		c.out.buf = appendErrorFrame(c.out.buf, f.callID, nil, &f.RemoteError)
+		c.out.buf = f.append(c.out.buf)
 		c.out.mu.Unlock()
 		c.out.release(0)
 	}
@@ -86,6 +88,22 @@ func (c *serverConn) run() {
 	}
 	c.abandon()
 	c.out.flushers.Wait()
+}
+
+// append encodes the answer in a form that the client's version reads.
+func (f *fatal) append(b []byte) []byte {
+	if f.version == 0 {
+		return appendErrorFrame(b, f.callID, nil, &f.RemoteError)
+	}
+	text := func(s string) { b = append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...) }
+	if f.version == 2 {
+		b = append(b, 0, 0, 0, 0, 1) // call 0; it failed
+	} else {
+		b = append(b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff) // call -1; fatal
+	}
+	text(f.Class)
+	text(f.Message)
+	return b
 }
 
 // Error gives the text; a fatal is an error only within this file.
@@ -227,8 +245,12 @@ func (c *serverConn) preamble() (sasl bool, err error) {
 		}
 	}
 	if head[0] != ipcVersion {
-		return false, newFatal(callRefused, FatalVersionMismatch, classVersionMismatch,
+		f := newFatal(callRefused, FatalVersionMismatch, classVersionMismatch,
 			"Server IPC version %d cannot communicate with client version %d", ipcVersion, head[0])
+		if head[0] >= 2 && head[0] < ipcVersion {
+			f.version = head[0] // before 9 answers had another form, and before 2 none for this
+		}
+		return false, f
 	}
 	switch head[2] {
 	case authNone:
