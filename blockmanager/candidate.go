@@ -154,12 +154,12 @@ func (m *Manager) candidate(id dfs.BlockID, r *record, f Facts) {
 	m.flag(r, flagWaiting, true)
 }
 
-// liveOn appends the nodes in service that have a good replica.
+// liveOn appends the nodes in service that have a good replica and may be part of a group.
 func (m *Manager) liveOn(dst []*node, r *record) []*node {
 	var buf scratch
 	for _, sl := range m.table.all(buf[:0], r) {
 		s := m.at(sl)
-		if sl&(slotCorrupt|slotExcess) == 0 && !s.gone && s.node.inService() && !slices.Contains(dst, s.node) {
+		if sl&(slotCorrupt|slotExcess) == 0 && !s.gone && s.node.groups() && !slices.Contains(dst, s.node) {
 			dst = append(dst, s.node)
 		}
 	}

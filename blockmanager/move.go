@@ -233,7 +233,7 @@ func (m *Manager) orderMove(now time.Time, id dfs.BlockID, r *record, f Facts, v
 	c := Command{Kind: Move, Block: dfs.Block{ID: id, GenStamp: f.GenStamp, Length: f.Length}, NewLength: -1}
 	for _, s := range surplus {
 		for _, t := range slices.Compact(slices.Clone(missing)) {
-			if !s.node.moves || s.node.transfers >= m.cfg.Repair.MaxStreams {
+			if !s.node.can.moves || s.node.transfers >= m.cfg.Repair.MaxStreams {
 				continue
 			}
 			if to := p.volume(s.node, t); to != nil && m.alone(r, s) {

@@ -54,11 +54,17 @@ type node struct {
 	removals  ring[removal]
 	ask       bool // for a full report
 	strangers bool // it reported unknown blocks in start-up mode
-	moves     bool // it can bring a replica to another of its volumes
+	can       skills
 	drain     drain
 	livePos   int
 	rackPos   int
 	host      hosting
+}
+
+// skills are what datanodes differ in.
+type skills struct {
+	moves bool // it can bring a replica to another of its volumes
+	plain bool // Hadoop's own: it knows no parity groups
 }
 
 // drain is how far a node's emptying has come.
@@ -88,6 +94,10 @@ func (n *node) storage(uuid string) *storage {
 
 // inService reports whether new replicas may go to a node.
 func (n *node) inService() bool { return n.alive && n.admin == dfs.AdminNormal }
+
+// groups reports whether blocks of parity groups may go to a node: whoever keeps one must
+// answer scrubs, join chains, and may have to fold or rebuild.
+func (n *node) groups() bool { return n.inService() && !n.can.plain }
 
 func (n *node) draining() bool {
 	return n.admin == dfs.AdminDecommissioning || n.admin == dfs.AdminDecommissioned
@@ -120,9 +130,9 @@ func (m *Manager) Register(now time.Time, r *Registration) {
 		m.cancelFolds(n)
 		m.leaveRack(n)
 	}
-	n.id = r.Node
+	n.id, n.can = r.Node, skills{moves: r.Moves, plain: r.Plain}
 	n.addr, _ = netip.ParseAddr(r.Node.IP) // an invalid one is near nobody
-	n.beat, n.strangers, n.moves = now, false, r.Moves
+	n.beat, n.strangers = now, false
 	n.orders = nil
 	m.byAddr[n.key()] = n
 	m.byHost[n.addr] = append(m.byHost[n.addr], n)
@@ -301,6 +311,9 @@ func (m *Manager) Heartbeat(now time.Time, h *Heartbeat) ([]Command, error) {
 	m.setStorages(now, n, h.Storages)
 	info := m.snapshot(n)
 	info.CacheCapacity, info.CacheUsed = h.CacheCapacity, h.CacheUsed
+	if h.Lifeline {
+		return nil, nil
+	}
 	return m.orders(n), nil
 }
 

@@ -12,6 +12,8 @@ const pairTries = 32
 // it, the writer's own if that is free of the group. It is false when there are no such two.
 func (p *placing) pair(k int) bool {
 	m := p.m
+	p.grouped = true
+	defer func() { p.grouped = false }()
 	for _, strict := range []bool{true, false} {
 		p.strict = strict
 		for _, host := range p.hosts(k, strict) {
@@ -47,7 +49,7 @@ func (p *placing) hosts(k int, strict bool) []*node {
 	for i := range min(len(m.hosts), pairTries) {
 		n := m.hosts[(start+i)%len(m.hosts)]
 		q := n.host.of(k)
-		if !n.inService() || q == nil || strict && q.flight > 1 {
+		if !n.groups() || q == nil || strict && q.flight > 1 {
 			continue
 		}
 		if x := m.filled(n, k); x > 0 {
@@ -64,7 +66,7 @@ func (p *placing) hosts(k int, strict bool) []*node {
 		start = m.rng.IntN(len(m.live))
 	}
 	for i := range min(len(m.live), pairTries) {
-		if n := m.live[(start+i)%len(m.live)]; n.inService() && !slices.Contains(list, n) {
+		if n := m.live[(start+i)%len(m.live)]; n.groups() && !slices.Contains(list, n) {
 			list = append(list, n)
 		}
 	}

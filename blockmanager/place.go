@@ -30,6 +30,7 @@ type placing struct {
 	// fellBack: the policy's fallback media have been taken.
 	fellBack bool
 	taken    func(*node) bool // nodes that are none for a group's member; nil: all are
+	grouped  bool             // the block is to be in a parity group
 }
 
 func (m *Manager) placing(now time.Time, size int64, policy uint8) *placing {
@@ -201,7 +202,7 @@ func (p *placing) within(in, notIn *rack) bool {
 
 // try takes a node if it is good for the block.
 func (p *placing) try(n *node) bool {
-	if !n.inService() || slices.Contains(p.exclude, n) || p.noLocal && n == p.writer && p.strict || p.taken != nil && p.taken(n) {
+	if !n.inService() || p.grouped && n.can.plain || slices.Contains(p.exclude, n) || p.noLocal && n == p.writer && p.strict || p.taken != nil && p.taken(n) {
 		return false
 	}
 	inRack := 0

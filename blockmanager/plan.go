@@ -197,6 +197,23 @@ func (m *Manager) inService() (n int) {
 	return n
 }
 
+// groupable counts nodes that take blocks of parity groups.
+func (m *Manager) groupable() (n int) {
+	for _, d := range m.live {
+		if d.groups() {
+			n++
+		}
+	}
+	return n
+}
+
+// Groupable is how many datanodes in service can keep and fold blocks of parity groups.
+func (m *Manager) Groupable() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.groupable()
+}
+
 // dissolve ends a group that has too few members left: first they get replicas of their own.
 func (m *Manager) dissolve(v *view) {
 	ready := true
@@ -225,7 +242,7 @@ func (m *Manager) aloneByWish(id dfs.BlockID) bool {
 
 // planFresh plans groups of candidates, new ones and such that fill up others.
 func (m *Manager) planFresh(now time.Time, max int) {
-	service := m.inService()
+	service := m.groupable()
 	for n, budget := len(m.hosts), hostBudget; n > 0 && budget > 0 && len(m.planned) < max; n-- {
 		if m.nextHost >= len(m.hosts) {
 			m.nextHost = 0

@@ -172,7 +172,7 @@ func (m *Manager) freeTarget(now time.Time, f Facts, v *view, i int, rebuild boo
 	}
 	for k := range m.live {
 		n := m.live[(start+k)%len(m.live)]
-		if !n.inService() || m.blocked(v, i, n) {
+		if !n.groups() || m.blocked(v, i, n) {
 			continue
 		}
 		if rebuild && n.transfers >= m.cfg.Repair.MaxStreamsHard || !n.reported() {
@@ -272,7 +272,7 @@ func (m *Manager) noPlace(v *view, i int) *storage {
 	p.repair = true
 	var best *storage
 	for _, n := range m.live {
-		if !n.inService() || m.has(b.r, n) || n.transfers >= m.cfg.Repair.MaxStreamsHard {
+		if !n.groups() || m.has(b.r, n) || n.transfers >= m.cfg.Repair.MaxStreamsHard {
 			continue
 		}
 		if s := p.volume(n, dfs.StorageDisk); s != nil && (best == nil || v.on(best.node) == 0) {

@@ -78,7 +78,7 @@ func (m *Manager) addNode(st *Stats, n *node, now time.Time) {
 // parityStats tells what goes on about parity groups, and what they wait for.
 func (m *Manager) parityStats() ParityStats {
 	st := m.tally
-	service := m.inService()
+	service := m.groupable()
 	if st.Candidates > 0 && service < 3 {
 		st.Waiting += st.Candidates
 		st.Why = fmt.Sprintf("%d blocks stay replicated: a parity group needs 3 datanodes in service, there are %d", st.Candidates, service)

@@ -88,6 +88,7 @@ type Registration struct {
 	Storages        []dfs.StorageReport
 	Admin           dfs.AdminState // AdminDecommissioning to drain it, AdminEnteringMaintenance
 	Moves           bool           // it can bring a replica to another of its volumes
+	Plain           bool           // it can't fold, rebuild or scrub: no block of a parity group goes there
 }
 
 // Heartbeat is a datanode's sign of life.
@@ -98,6 +99,7 @@ type Heartbeat struct {
 	CacheCapacity int64
 	CacheUsed     int64
 	FailedVolumes int
+	Lifeline      bool // its orders stay where they are
 }
 
 // Replica is one line of a full report.

@@ -19,7 +19,7 @@ import (
 )
 
 // SoftwareVersion is what a datanode says it is.
-const SoftwareVersion = "3.4.3-redoubt"
+const SoftwareVersion = dfs.SoftwareVersion
 
 // Config says how to run a DataNode. FS, Volumes or Arrays, and NameNodes must be set; the zero value
 // of every other field means its default.

@@ -12,6 +12,7 @@ import (
 	"redoubt/internal/netlimit"
 	"redoubt/web"
 	"redoubt/wire/control"
+	"redoubt/wire/datanoderpc"
 	"redoubt/wire/hadooprpc"
 	"redoubt/wire/hdfspb"
 )
@@ -23,6 +24,7 @@ func (dn *DataNode) startIPC() {
 	}}
 	dn.rpc.Handle(hdfspb.ClientDatanodeProtocol, 1, hadooprpc.HandlerFunc(dn.serveIPC))
 	control.HandleDataNode(dn.rpc, peerNode{dn})
+	datanoderpc.HandlePeer(dn.rpc, peerNode{dn})
 	control.HandleArrays(dn.rpc, arrayAdmin{dn})
 	dn.goRun(func() {
 		if err := dn.rpc.Serve(dn.ipc); err != nil && dn.ctx.Err() == nil {

@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"strconv"
 
 	"redoubt/dfs"
 	"redoubt/wire/control"
+	"redoubt/wire/datanoderpc"
 )
 
 // candidate is what one target of a block recovery told about its replica.
@@ -71,7 +70,7 @@ func (dn *DataNode) recoverBlock(s *session, cmd control.Command) {
 }
 
 func (dn *DataNode) runRecovery(s *session, cmd control.Command) error {
-	var clients []*control.DataNodeClient
+	var clients []*datanoderpc.Peer
 	defer func() {
 		for _, c := range clients {
 			_ = c.Close() // all calls are over
@@ -81,10 +80,7 @@ func (dn *DataNode) runRecovery(s *session, cmd control.Command) error {
 		if t.Node.UUID == dn.ID().UUID {
 			return peerNode{dn}
 		}
-		c := control.NewDataNodeClient(control.ClientConfig{
-			Addr: net.JoinHostPort(t.Node.IP, strconv.Itoa(int(t.Node.IPCPort))), User: dn.user(),
-			Dial: dn.cfg.Network.Dial, DialTimeout: dn.cfg.Timeouts.Dial,
-		})
+		c := &datanoderpc.Peer{Target: *t, User: dn.user(), Dial: dn.cfg.Network.Dial, DialTimeout: dn.cfg.Timeouts.Dial}
 		clients = append(clients, c)
 		return c
 	}

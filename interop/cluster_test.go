@@ -256,6 +256,7 @@ var toolClass = map[string]string{
 	"fsck":     "org.apache.hadoop.hdfs.tools.DFSck",
 	"ec":       "org.apache.hadoop.hdfs.tools.ECAdmin",
 	"crypto":   "org.apache.hadoop.hdfs.tools.CryptoAdmin",
+	"debug":    "org.apache.hadoop.hdfs.tools.DebugAdmin",
 
 	"storagepolicies": "org.apache.hadoop.hdfs.tools.StoragePolicyAdmin",
 }

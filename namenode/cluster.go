@@ -11,7 +11,7 @@ import (
 )
 
 // SoftwareVersion is what this program calls itself towards datanodes and clients.
-const SoftwareVersion = "redoubt-0.1"
+const SoftwareVersion = dfs.SoftwareVersion
 
 // Info tells which cluster this is.
 func (n *NameNode) Info() dfs.ClusterInfo { return n.cluster }

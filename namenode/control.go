@@ -45,7 +45,7 @@ func (n *NameNode) Register(ctx context.Context, req *control.RegisterRequest) (
 	location := n.locate(node)
 	n.state.RLock()
 	n.blocks.Register(n.clock(), &blockmanager.Registration{
-		Node: node, Location: location, SoftwareVersion: req.SoftwareVersion, Storages: req.Storages, Admin: admin, Moves: req.Moves,
+		Node: node, Location: location, SoftwareVersion: req.SoftwareVersion, Storages: req.Storages, Admin: admin, Moves: req.Moves, Plain: req.Plain,
 	})
 	n.state.RUnlock()
 	n.log.Info("datanode registered", "uuid", node.UUID, "ip", node.IP, "port", node.XferPort, "rack", location, "volumes", len(req.Storages))
@@ -94,7 +94,7 @@ func (n *NameNode) Heartbeat(ctx context.Context, req *control.HeartbeatRequest)
 	n.state.RLock()
 	commands, err := n.blocks.Heartbeat(now, &blockmanager.Heartbeat{
 		UUID: req.UUID, Storages: req.Storages, Xceivers: req.Xceivers,
-		CacheCapacity: req.CacheCapacity, CacheUsed: req.CacheUsed, FailedVolumes: len(req.FailedVolumes),
+		CacheCapacity: req.CacheCapacity, CacheUsed: req.CacheUsed, FailedVolumes: len(req.FailedVolumes), Lifeline: req.Lifeline,
 	})
 	reply := &control.HeartbeatReply{Active: true, TxID: n.ns.Applied(), Epoch: n.ns.Epoch().Number}
 	n.state.RUnlock()
@@ -107,6 +107,9 @@ func (n *NameNode) Heartbeat(ctx context.Context, req *control.HeartbeatRequest)
 	}
 	for _, c := range commands {
 		reply.Commands = append(reply.Commands, n.command(c))
+	}
+	if req.Lifeline {
+		return reply, nil
 	}
 	if bytes, ok := n.bandwidth.news(req.UUID); ok {
 		reply.Commands = append(reply.Commands, control.Command{Kind: control.CmdBandwidth, NewLength: -1, Value: bytes})

@@ -260,8 +260,8 @@ func (n *NameNode) SetStoragePolicy(ctx context.Context, c *dfs.Caller, path, po
 		op.Mask, op.Policy = namespace.AttrPolicy, p.ID
 		return mayChangePolicy(ino, p)
 	})
-	if _, live := n.blocks.Safe(); err == nil && p.Parity() > 0 && live < minParityNodes {
-		n.log.Warn("parity groups need more datanodes than there are: until then blocks keep two replicas", "path", path, "policy", policy, "live", live, "needed", minParityNodes)
+	if live := n.blocks.Groupable(); err == nil && p.Parity() > 0 && live < minParityNodes {
+		n.log.Warn("parity groups need more datanodes that know them than there are: until then blocks keep two replicas", "path", path, "policy", policy, "live", live, "needed", minParityNodes)
 	}
 	return err
 }

@@ -32,8 +32,8 @@ var neighbours = map[string][]string{
 	"wire/datanoderpc":  {"wire/clientrpc"},
 	"wire/control":      {"wire/hadooprpc", "wire/hdfspb"},
 	"namenode":          {"journal", "web"},
-	"datanode":          {"web"},
-	"client":            {"wire/clientrpc"}, // the table of error kinds and Java classes
+	"datanode":          {"web", "wire/datanoderpc"}, // which speaks to peers of both kinds
+	"client":            {"wire/clientrpc"},          // the table of error kinds and Java classes
 	"vfs":               {"dfs"},
 	"vfs/faultfs":       {"vfs", "dfs"},
 	"vfs/slowfs":        {"vfs"},

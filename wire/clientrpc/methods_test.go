@@ -309,8 +309,8 @@ func TestSmallProtocols(t *testing.T) {
 		req, resp pb.Message
 		row
 	}{
-		{pb.NamenodeProtocol, &pb.Empty{}, &pb.VersionResponse{}, row{"versionRequest", ``, "", `info:{buildVersion:"redoubt" unused:0 blockPoolID:"` + testPool +
-			`" storageInfo:{layoutVersion:4294967229 namespceID:99 clusterID:"CID-1" cTime:0} softwareVersion:"redoubt" capabilities:1 state:ACTIVE}`}},
+		{pb.NamenodeProtocol, &pb.Empty{}, &pb.VersionResponse{}, row{"versionRequest", ``, "", `info:{buildVersion:"3.4.3-redoubt" unused:0 blockPoolID:"` + testPool +
+			`" storageInfo:{layoutVersion:4294967229 namespceID:99 clusterID:"CID-1" cTime:0} softwareVersion:"3.4.3-redoubt" capabilities:1 state:ACTIVE}`}},
 		{pb.NamenodeProtocol, &pb.Empty{}, &pb.Uint64Response{}, row{"getTransactionId", ``, "", `value:4711`}},
 		{pb.NamenodeProtocol, &pb.Empty{}, &pb.BoolResponse{}, row{"isUpgradeFinalized", ``, "", `result:true`}},
 		{pb.NamenodeProtocol, &pb.Empty{}, &pb.BoolResponse{}, row{"isRollingUpgrade", ``, "", `result:false`}},

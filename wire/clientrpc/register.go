@@ -72,7 +72,7 @@ type Access interface {
 
 // Options of the name node's RPC. The zero value works.
 type Options struct {
-	// SoftwareVersion is told by versionRequest; "" means "redoubt".
+	// SoftwareVersion is told by versionRequest; "" means dfs.SoftwareVersion.
 	SoftwareVersion string
 	// Access is read again by the calls that are there for that; nil: there is nothing to read.
 	Access Access
@@ -88,7 +88,7 @@ func Register(srv *hadooprpc.Server, svc Services, opt Options) error {
 		return errors.New("clientrpc: a service is missing")
 	}
 	if opt.SoftwareVersion == "" {
-		opt.SoftwareVersion = "redoubt"
+		opt.SoftwareVersion = dfs.SoftwareVersion
 	}
 	if opt.State == nil {
 		opt.State = func() State { return StateActive }

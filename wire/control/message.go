@@ -86,6 +86,8 @@ type RegisterRequest struct {
 	ToldEpoch   uint64
 	TxID        dfs.TxID
 	Moves       bool // it carries out CmdMove
+	// Plain: the datanode speaks HDFS's own protocol, and knows nothing of parity groups.
+	Plain bool
 }
 
 // RegisterReply completes what the datanode can't know itself.
@@ -104,6 +106,7 @@ type HeartbeatRequest struct {
 	FailedVolumes []string
 	SlowPeers     []string // UUIDs of peers that were slow to write to
 	Process       uint64   // as in RegisterRequest
+	Lifeline      bool     // only a sign of life: orders stay for the next one
 }
 
 // HeartbeatReply carries what the datanode is to do.

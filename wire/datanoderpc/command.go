@@ -41,6 +41,19 @@ func (s *server) heartbeat(c *hadooprpc.Call, r *hdfspb.HeartbeatRequest) (hadoo
 	return answer, nil
 }
 
+// lifeline is a sign of life by a way that is free when the other one is not. Orders wait
+// for the next heartbeat.
+func (s *server) lifeline(c *hadooprpc.Call, r *hdfspb.HeartbeatRequest) (hadooprpc.Marshaler, error) {
+	uuid := r.GetRegistration().GetDatanodeID().GetDatanodeUuid()
+	if _, err := s.known(uuid); err != nil {
+		return empty, nil // its next heartbeat tells it to register
+	}
+	req := heartbeatRequest(uuid, r)
+	req.Lifeline = true
+	_, err := s.nn.Heartbeat(c.Context(), req)
+	return empty, err
+}
+
 func heartbeatRequest(uuid string, r *hdfspb.HeartbeatRequest) *control.HeartbeatRequest {
 	req := &control.HeartbeatRequest{
 		UUID: uuid, Xceivers: r.GetXceiverCount(),
@@ -117,13 +130,7 @@ func transfer(c *control.Command) *hdfspb.DatanodeCommand {
 
 // recovery orders to bring the replicas of a block to one length, or to cut them.
 func recovery(c *control.Command) *hdfspb.DatanodeCommand {
-	lb := &hdfspb.LocatedBlock{
-		B: &hdfspb.ExtendedBlock{
-			PoolId: &c.PoolID, BlockId: ptr(uint64(c.Block.ID)),
-			GenerationStamp: ptr(uint64(c.Block.GenStamp)), NumBytes: ptr(uint64(c.Block.Length)),
-		},
-		Offset: ptr(uint64(0)), Corrupt: ptr(false), BlockToken: noToken(),
-	}
+	lb := located(c.PoolID, c.Block)
 	for i := range c.Targets {
 		t := &c.Targets[i]
 		lb.Locs = append(lb.Locs, &hdfspb.DatanodeInfo{Id: wireDatanodeID(&t.Node)})
@@ -137,6 +144,17 @@ func recovery(c *control.Command) *hdfspb.DatanodeCommand {
 	return &hdfspb.DatanodeCommand{
 		CmdType:     hdfspb.DatanodeCommand_BLOCK_RECOVERY.Enum(),
 		RecoveryCmd: &hdfspb.BlockRecoveryCommand{Blocks: []*hdfspb.RecoveringBlock{rb}},
+	}
+}
+
+// located describes a block that is somewhere: the places are left to the caller.
+func located(pool string, b dfs.Block) *hdfspb.LocatedBlock {
+	return &hdfspb.LocatedBlock{
+		B: &hdfspb.ExtendedBlock{
+			PoolId: &pool, BlockId: ptr(uint64(b.ID)),
+			GenerationStamp: ptr(uint64(b.GenStamp)), NumBytes: ptr(uint64(b.Length)),
+		},
+		Offset: ptr(uint64(0)), Corrupt: ptr(false), BlockToken: noToken(),
 	}
 }
 

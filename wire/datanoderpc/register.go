@@ -6,6 +6,9 @@
 // HDFS's datanodes name their volumes only in heartbeats and block reports, Redoubt's in
 // their registration. What a datanode has named is remembered here, and a block report
 // about a new volume first registers the datanode again with it.
+//
+// It also has both sides of InterDatanodeProtocol, by which the datanodes of one pipeline
+// recover its block, whichever kind each of them is.
 package datanoderpc
 
 import (
@@ -23,7 +26,7 @@ const protocolVersion = 1
 
 // Options of the protocol's server. The zero value works.
 type Options struct {
-	// SoftwareVersion is told by versionRequest; "" means "redoubt".
+	// SoftwareVersion is told by versionRequest; "" means dfs.SoftwareVersion.
 	SoftwareVersion string
 }
 
@@ -33,10 +36,10 @@ type NameNode interface {
 	clientrpc.SuperuserChecker
 }
 
-// Register makes srv answer DatanodeProtocol with nn.
+// Register makes srv answer DatanodeProtocol and DatanodeLifelineProtocol with nn.
 func Register(srv *hadooprpc.Server, nn NameNode, opt Options) {
 	if opt.SoftwareVersion == "" {
-		opt.SoftwareVersion = "redoubt"
+		opt.SoftwareVersion = dfs.SoftwareVersion
 	}
 	s := &server{nn: nn, opt: opt, nodes: map[string]*node{}}
 	calls := map[string]func(*hadooprpc.Call){
@@ -50,7 +53,12 @@ func Register(srv *hadooprpc.Server, nn NameNode, opt Options) {
 		"errorReport":                method(s, (*server).errorReport),
 		"cacheReport":                method(s, (*server).cacheReport),
 	}
-	srv.Handle(hdfspb.DatanodeProtocol, protocolVersion, hadooprpc.HandlerFunc(func(c *hadooprpc.Call) {
+	handle(srv, hdfspb.DatanodeProtocol, calls)
+	handle(srv, hdfspb.DatanodeLifelineProtocol, map[string]func(*hadooprpc.Call){"sendLifeline": method(s, (*server).lifeline)})
+}
+
+func handle(srv *hadooprpc.Server, protocol string, calls map[string]func(*hadooprpc.Call)) {
+	srv.Handle(protocol, protocolVersion, hadooprpc.HandlerFunc(func(c *hadooprpc.Call) {
 		if call, ok := calls[c.Method]; ok {
 			call(c)
 			return
@@ -83,7 +91,7 @@ type decodable[T any] interface {
 }
 
 // method makes a handler of a function that may wait.
-func method[T any, R decodable[T]](s *server, fn func(*server, *hadooprpc.Call, R) (hadooprpc.Marshaler, error)) func(*hadooprpc.Call) {
+func method[S, T any, R decodable[T]](s S, fn func(S, *hadooprpc.Call, R) (hadooprpc.Marshaler, error)) func(*hadooprpc.Call) {
 	return func(c *hadooprpc.Call) {
 		c.Go(func() {
 			r := R(new(T))
@@ -134,6 +142,7 @@ func (s *server) register(c *hadooprpc.Call, r *hdfspb.RegisterDatanode) (hadoop
 		Cluster:         dfs.ClusterInfo{ClusterID: info.GetClusterID(), NamespaceID: info.GetNamespceID()},
 		SoftwareVersion: reg.GetSoftwareVersion(),
 		Storages:        n.storages,
+		Plain:           true,
 	})
 	if err != nil {
 		return nil, err
@@ -180,7 +189,7 @@ func (s *server) volumes(ctx context.Context, n *node, named []*hdfspb.DatanodeS
 	if len(all) == len(n.storages) {
 		return nil
 	}
-	_, err := s.nn.Register(ctx, &control.RegisterRequest{Node: n.id, SoftwareVersion: n.version, Storages: all})
+	_, err := s.nn.Register(ctx, &control.RegisterRequest{Node: n.id, SoftwareVersion: n.version, Storages: all, Plain: true})
 	if err == nil {
 		n.storages = all
 	}

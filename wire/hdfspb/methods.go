@@ -7,6 +7,8 @@ const (
 	ClientDatanodeProtocol             = "org.apache.hadoop.hdfs.protocol.ClientDatanodeProtocol"
 	NamenodeProtocol                   = "org.apache.hadoop.hdfs.server.protocol.NamenodeProtocol"
 	DatanodeProtocol                   = "org.apache.hadoop.hdfs.server.protocol.DatanodeProtocol"
+	DatanodeLifelineProtocol           = "org.apache.hadoop.hdfs.server.protocol.DatanodeLifelineProtocol"
+	InterDatanodeProtocol              = "org.apache.hadoop.hdfs.server.protocol.InterDatanodeProtocol"
 	GetUserMappingsProtocol            = "org.apache.hadoop.tools.GetUserMappingsProtocol"
 	HAServiceProtocol                  = "org.apache.hadoop.ha.HAServiceProtocol"
 	RefreshUserMappingsProtocol        = "org.apache.hadoop.security.RefreshUserMappingsProtocol"
