@@ -93,7 +93,7 @@ func (j *Journal) checkpoint() (dfs.TxID, error) {
 	}
 	in, out := j.inAndOut()
 	for _, d := range in {
-		if err := j.purge(d); err != nil {
+		if err := j.purge(d, in); err != nil {
 			j.opt.Logger.Warn("old checkpoints and log segments stay", "dir", d.path, "error", err)
 		}
 	}
@@ -142,6 +142,9 @@ func (j *Journal) writeImages(at cut) (fsimage.Result, error) {
 	var from *nameDir
 	var result fsimage.Result
 	for _, d := range in {
+		if !d.role.images() {
+			continue
+		}
 		var err error
 		if from == nil {
 			result, err = fsimage.Write(j.opt.FS, d.cur, info, at.snap.Sections(), fsimage.WriteOptions{Parallel: j.opt.CheckpointParallel})
@@ -167,7 +170,7 @@ func (j *Journal) inAndOut() (in, out []*nameDir) {
 	done := make(chan struct{})
 	if !j.queue.control(func() {
 		for _, d := range j.dirs {
-			if d.log != nil {
+			if d.in() {
 				in = append(in, d)
 			} else {
 				out = append(out, d)
@@ -183,15 +186,26 @@ func (j *Journal) inAndOut() (in, out []*nameDir) {
 
 // purge removes images beyond retention and the segments that none of the kept ones
 // needs. It removes nothing that a kept image's log goes through.
-func (j *Journal) purge(d *nameDir) error {
-	left, err := fsimage.Purge(j.opt.FS, d.cur, j.opt.Retain)
+func (j *Journal) purge(d *nameDir, in []*nameDir) error {
+	_, err := fsimage.Purge(j.opt.FS, d.cur, j.opt.Retain)
 	errs := []error{err}
-	if len(left) == 0 {
-		return err
+	oldest, found := dfs.TxID(0), false
+	for _, holder := range in {
+		if d.role.images() && holder != d {
+			continue // its own images say what it needs; a log alone is for everybody's
+		}
+		images, err := fsimage.List(j.opt.FS, holder.cur)
+		if err != nil {
+			return errors.Join(append(errs, err)...)
+		}
+		for _, img := range images {
+			if !found || img.TxID < oldest {
+				oldest, found = img.TxID, true
+			}
+		}
 	}
-	oldest := left[0].TxID
-	for _, img := range left {
-		oldest = min(oldest, img.TxID)
+	if !found {
+		return errors.Join(errs...)
 	}
 	segs, err := editlog.List(j.opt.FS, d.cur)
 	errs = append(errs, err)
@@ -211,9 +225,12 @@ func (j *Journal) bringBack(d *nameDir, in []*nameDir) error {
 	if len(in) == 0 {
 		return errors.New("journal: no directory to copy from")
 	}
-	from := in[0]
-	if err := j.rebuild(d, from); err != nil {
+	image, log := source(in, role.images), source(in, role.log)
+	if err := j.rebuild(d, image, log); err != nil {
 		return err
+	}
+	if !d.role.log() {
+		return j.letIn(d)
 	}
 	var err error
 	var joined dfs.TxID
@@ -234,8 +251,38 @@ func (j *Journal) bringBack(d *nameDir, in []*nameDir) error {
 		return err
 	}
 	// Whatever was logged since rebuild is in segments finished by now.
-	if err := j.copySegments(d, from, joined); err != nil {
+	if err := j.copySegments(d, log, joined); err != nil {
 		j.queue.control(func() { j.drop(d, err) })
+		return err
+	}
+	j.stats.dir(d.path, true, nil)
+	j.opt.Logger.Info("name directory brought back", "dir", d.path)
+	return nil
+}
+
+// source gives the first directory that holds what is asked for, nil if none does.
+func source(in []*nameDir, holds func(role) bool) *nameDir {
+	for _, d := range in {
+		if holds(d.role) {
+			return d
+		}
+	}
+	return nil
+}
+
+// letIn lets a directory for images in.
+func (j *Journal) letIn(d *nameDir) error {
+	done := make(chan struct{})
+	var err error
+	if !j.queue.control(func() {
+		defer close(done)
+		if err = j.committer.join(d); err == nil {
+			d.err = nil
+		}
+	}) {
+		return errClosed
+	}
+	if <-done; err != nil {
 		return err
 	}
 	j.stats.dir(d.path, true, nil)
@@ -245,7 +292,7 @@ func (j *Journal) bringBack(d *nameDir, in []*nameDir) error {
 
 // rebuild copies images and finished segments. What the directory held of a segment in
 // progress is set aside: others went on without it.
-func (j *Journal) rebuild(d, from *nameDir) error {
+func (j *Journal) rebuild(d, image, log *nameDir) error {
 	fs := j.opt.FS
 	if err := d.acquire(fs); err != nil {
 		return err
@@ -283,24 +330,36 @@ func (j *Journal) rebuild(d, from *nameDir) error {
 			}
 		}
 	}
-	images, err := fsimage.List(fs, from.cur)
+	if d.role.images() && image != nil {
+		if err := j.copyImages(d, image); err != nil {
+			return err
+		}
+	}
+	if d.role.log() && log != nil {
+		if err := j.copySegments(d, log, 1<<63); err != nil {
+			return err
+		}
+	}
+	if isNew {
+		return d.writeVersion(fs, j.cluster)
+	}
+	return nil
+}
+
+// copyImages copies the images that are not there.
+func (j *Journal) copyImages(d, from *nameDir) error {
+	images, err := fsimage.List(j.opt.FS, from.cur)
 	if err != nil {
 		return err
 	}
 	for _, img := range images {
-		have, err := exists(fs, d.cur, img.Name)
+		have, err := exists(j.opt.FS, d.cur, img.Name)
 		if err == nil && !have {
-			err = copyFile(fs, from.cur, d.cur, img.Name)
+			err = copyFile(j.opt.FS, from.cur, d.cur, img.Name)
 		}
 		if err != nil {
 			return err
 		}
-	}
-	if err := j.copySegments(d, from, 1<<63); err != nil {
-		return err
-	}
-	if isNew {
-		return d.writeVersion(fs, j.cluster)
 	}
 	return nil
 }

@@ -350,6 +350,21 @@ func (c *committer) start(d *nameDir) error {
 	return nil
 }
 
+// join lets a directory in: with a log of its own, if it is to hold one. One for images only
+// remembers that there is a log elsewhere, so that nobody starts without it.
+func (c *committer) join(d *nameDir) error {
+	if d.role.log() {
+		return c.start(d)
+	}
+	mark := c.mark
+	mark.away, mark.end = true, 0
+	if err := writeWatermark(c.j.opt.FS, d.cur, c.j.cluster, &mark); err != nil {
+		return fmt.Errorf("journal: write watermark: %w", err)
+	}
+	d.joined = true
+	return nil
+}
+
 // closeLog closes what is open of a directory whose log doesn't go on.
 func (d *nameDir) closeLog() {
 	if d.log != nil {
@@ -358,7 +373,7 @@ func (d *nameDir) closeLog() {
 	if d.mark != nil {
 		_ = d.mark.close()
 	}
-	d.log, d.mark = nil, nil
+	d.log, d.mark, d.joined = nil, nil, false
 }
 
 // drop takes a directory out. What is on it stays as it is.

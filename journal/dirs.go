@@ -7,6 +7,7 @@ import (
 	"io"
 	iofs "io/fs"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -36,11 +37,47 @@ type nameDir struct {
 	log  *editlog.Writer // nil while the directory is out
 	mark *markWriter     // nil while the directory is out
 	err  error           // why it is out
+	role role
+	// joined says that a directory without a log is in.
+	joined bool
 }
 
-func newNameDir(dir string) *nameDir {
-	return &nameDir{path: dir, cur: path.Join(dir, currentDir)}
+// role is what a name directory holds.
+type role uint8
+
+const (
+	holdsBoth role = iota
+	holdsImages
+	holdsLog
+)
+
+func (r role) images() bool { return r != holdsLog }
+func (r role) log() bool    { return r != holdsImages }
+
+func newNameDir(dir string, r role) *nameDir {
+	return &nameDir{path: dir, cur: path.Join(dir, currentDir), role: r}
 }
+
+// newNameDirs gives the directories of a journal: those for images, which hold the log too
+// unless edits names others for it. One that is named as both is both.
+func newNameDirs(images, edits []string) (dirs []*nameDir) {
+	for _, p := range images {
+		r := holdsBoth
+		if len(edits) > 0 && !slices.Contains(edits, p) {
+			r = holdsImages
+		}
+		dirs = append(dirs, newNameDir(p, r))
+	}
+	for _, p := range edits {
+		if !slices.Contains(images, p) {
+			dirs = append(dirs, newNameDir(p, holdsLog))
+		}
+	}
+	return dirs
+}
+
+// in reports whether the directory takes part.
+func (d *nameDir) in() bool { return d.log != nil || d.joined }
 
 // acquire takes the directory's lock.
 func (d *nameDir) acquire(fs vfs.FS) error {
@@ -194,7 +231,7 @@ func (d *nameDir) blank(fs vfs.FS) (bool, error) {
 func ReadCluster(fs vfs.FS, dirs []string) (dfs.ClusterInfo, error) {
 	var errs []error
 	for _, p := range dirs {
-		c, err := newNameDir(p).readVersion(fs)
+		c, err := newNameDir(p, holdsBoth).readVersion(fs)
 		if err == nil {
 			return c, nil
 		}

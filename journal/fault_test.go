@@ -778,7 +778,7 @@ func TestReplacedDiskWhileRunning(t *testing.T) {
 	}
 	foreign := cluster
 	foreign.ClusterID = "CID-foreign"
-	b := newNameDir("/b")
+	b := newNameDir("/b", holdsBoth)
 	require.NoError(t, b.writeVersion(mem, foreign))
 	_, err := j.Checkpoint(background)
 	require.NoError(t, err)

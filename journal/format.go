@@ -29,17 +29,17 @@ func Format(fs vfs.FS, dirs []string, cluster dfs.ClusterInfo, force bool) error
 // FormatState is Format with the image of a state to begin with. It releases state,
 // which may be nil.
 func FormatState(fs vfs.FS, dirs []string, cluster dfs.ClusterInfo, state Snapshot, force bool) error {
-	return FormatAndTell(fs, dirs, cluster, state, force, func() {})
+	return FormatAndTell(fs, dirs, nil, cluster, state, force, func() {})
 }
 
 // FormatAndTell is FormatState for whoever reports the outcome: told is called when all is
 // durable and formatting again would still need no force. So who was not told, because the
-// process was killed, can format again.
-func FormatAndTell(fs vfs.FS, dirs []string, cluster dfs.ClusterInfo, state Snapshot, force bool, told func()) (err error) {
+// process was killed, can format again. edits are Options.EditsDirs.
+func FormatAndTell(fs vfs.FS, dirs, edits []string, cluster dfs.ClusterInfo, state Snapshot, force bool, told func()) (err error) {
 	if state != nil {
 		defer state.Release()
 	}
-	if err := validateDirs(dirs); err != nil {
+	if err := errors.Join(validateDirs(dirs), validateEdits(edits)); err != nil {
 		return err
 	}
 	if cluster.ClusterID == "" || strings.ContainsAny(cluster.ClusterID+cluster.PoolID, "\n\r") {
@@ -55,7 +55,8 @@ func FormatAndTell(fs vfs.FS, dirs []string, cluster dfs.ClusterInfo, state Snap
 			err = errors.Join(err, d.release())
 		}
 	}()
-	if err := f.look(dirs, force); err != nil {
+	f.dirs = newNameDirs(dirs, edits)
+	if err := f.look(force); err != nil {
 		return err
 	}
 	if err := f.each(f.begin, f.fill, f.version); err != nil {
@@ -87,12 +88,10 @@ type formatting struct {
 }
 
 // look locks the directories and refuses those that hold something.
-func (f *formatting) look(dirs []string, force bool) error {
+func (f *formatting) look(force bool) error {
 	interrupted := false
 	var holding []*nameDir
-	for _, p := range dirs {
-		d := newNameDir(p)
-		f.dirs = append(f.dirs, d)
+	for _, d := range f.dirs {
 		if err := f.fs.MkdirAll(d.path); err != nil {
 			return fmt.Errorf("journal: format: %w", err)
 		}
@@ -160,12 +159,19 @@ func (f *formatting) untouched(d *nameDir) bool {
 	if err != nil {
 		return false
 	}
-	mark, err := readWatermark(f.fs, d.cur, cluster)
-	if err != nil || len(mark.starts) > 0 {
-		return false
+	want := 1 // VERSION
+	if d.role.log() {
+		mark, err := readWatermark(f.fs, d.cur, cluster)
+		if err != nil || len(mark.starts) > 0 {
+			return false
+		}
+		want++
+	}
+	if d.role.images() {
+		want++ // fsimage_0
 	}
 	names, err := d.visible(f.fs)
-	return err == nil && len(names) == 3 // with fsimage_0
+	return err == nil && len(names) == want
 }
 
 // begin says that a format is under way, and by the same step that there is no namespace
@@ -204,10 +210,15 @@ func (f *formatting) fill(d *nameDir) error {
 	if err := f.fs.SyncDir(d.cur); err != nil {
 		return err
 	}
-	if _, err := fsimage.Write(f.fs, d.cur, f.info, f.sections, fsimage.WriteOptions{}); err != nil {
-		return err
+	if d.role.images() {
+		if _, err := fsimage.Write(f.fs, d.cur, f.info, f.sections, fsimage.WriteOptions{}); err != nil {
+			return err
+		}
 	}
-	return writeWatermark(f.fs, d.cur, f.cluster, new(watermark))
+	if d.role.log() {
+		return writeWatermark(f.fs, d.cur, f.cluster, new(watermark))
+	}
+	return nil
 }
 
 func (f *formatting) version(d *nameDir) error { return d.writeVersion(f.fs, f.cluster) }

@@ -72,9 +72,7 @@ func newJournal(opt Options) *Journal {
 		toApply: make(chan toApply, 1), byCount: make(chan struct{}, 1),
 		requests: make(chan *requestCheckpoint), stopping: make(chan struct{}),
 	}
-	for _, p := range opt.Dirs {
-		j.dirs = append(j.dirs, newNameDir(p))
-	}
+	j.dirs = newNameDirs(opt.Dirs, opt.EditsDirs)
 	idle := time.NewTimer(time.Hour)
 	idle.Stop()
 	late := time.NewTimer(time.Hour)
@@ -108,24 +106,42 @@ func (j *Journal) open(ctx context.Context) error {
 	j.marked = r.last
 	j.lastImage.Store(uint64(r.image.TxID))
 	j.stats.stats.LastTx, j.stats.stats.Replayed = r.last, r.replayed
-	in := 0
+	j.joinAll()
+	images, logs := 0, 0
 	for _, d := range j.dirs {
-		if d.err == nil {
-			d.err = c.start(d)
+		if d.err == nil && d.role.images() {
+			images++
 		}
-		if d.err == nil {
-			in++
-		} else {
+		if d.err == nil && d.role.log() {
+			logs++
+		}
+		if d.err != nil {
 			j.opt.Logger.Error("name directory dropped", "dir", d.path, "error", d.err)
 		}
 		j.stats.dir(d.path, d.err == nil, d.err)
 	}
-	if in == 0 {
-		return errors.Join(errorsOf(surveys)...)
+	if images == 0 || logs == 0 {
+		var errs []error
+		for _, d := range j.dirs {
+			errs = append(errs, d.err)
+		}
+		return errors.Join(errs...)
 	}
 	j.checkDue(r.last)
 	j.opt.Logger.Info("journal open", "txid", r.last, "image", r.image.TxID, "replayed", r.replayed, "epoch", c.epoch)
 	return nil
+}
+
+// joinAll lets the directories in: those for the log first, because one for images only
+// remembers which start has a log elsewhere.
+func (j *Journal) joinAll() {
+	for _, log := range []bool{true, false} {
+		for _, d := range j.dirs {
+			if d.err == nil && d.role.log() == log {
+				d.err = j.committer.join(d)
+			}
+		}
+	}
 }
 
 // nextEpoch is greater than epoch, and different each time: two directories that were

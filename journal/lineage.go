@@ -152,6 +152,23 @@ func (h *history) split() error {
 		h.forked(), strings.Join(parts, "; "))
 }
 
+// logAway is the error of a start without the directories that had the log last.
+func (h *history) logAway() error {
+	for _, s := range h.all {
+		if s.mark == nil || !s.mark.away {
+			continue
+		}
+		found := slices.ContainsFunc(h.all, func(o *survey) bool {
+			return (o.mark == nil || !o.mark.away) && o.epoch() >= s.mark.epoch()
+		})
+		if !found {
+			return dfs.Errorf(dfs.Corrupt, "journal: the log of the last start stood apart from the images in %s, and none of the directories has it: %s; name those that had it in dfs.namenode.edits.dir",
+				s.dir.path, h.places())
+		}
+	}
+	return nil
+}
+
 // forked is the last transaction that all lines have in common.
 func (h *history) forked() dfs.TxID {
 	at := endless

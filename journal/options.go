@@ -14,9 +14,12 @@ import (
 // Options say where a journal lives and when it takes checkpoints. FS, Dirs and
 // Machine are required; every other field's zero value is a working default.
 type Options struct {
-	FS      vfs.FS
-	Dirs    []string // name directories; each holds a whole copy
-	Machine Machine
+	FS   vfs.FS
+	Dirs []string // name directories; each holds a whole copy
+	// EditsDirs, if there are any, hold the log instead of Dirs, which then hold images only;
+	// a directory may stand in both lists.
+	EditsDirs []string
+	Machine   Machine
 
 	// Lock is held while a batch is applied and while a snapshot is taken; readers of
 	// the machine hold it shared. Nil: nobody else reads the machine.
@@ -67,9 +70,7 @@ func (o *Options) Validate() error {
 	if o.Machine == nil {
 		errs = append(errs, errors.New("journal: Options.Machine is missing"))
 	}
-	if err := validateDirs(o.Dirs); err != nil {
-		errs = append(errs, err)
-	}
+	errs = append(errs, validateDirs(o.Dirs), validateEdits(o.EditsDirs))
 	if o.Retain < 0 {
 		errs = append(errs, fmt.Errorf("journal: Options.Retain is %d", o.Retain))
 	}
@@ -86,6 +87,11 @@ func validateDirs(dirs []string) error {
 	if len(dirs) == 0 {
 		return errors.New("journal: no name directory is given")
 	}
+	return validateEdits(dirs)
+}
+
+// validateEdits is validateDirs for a list that may be empty.
+func validateEdits(dirs []string) error {
 	seen := make(map[string]bool, len(dirs))
 	for _, d := range dirs {
 		if d == "" {

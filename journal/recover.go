@@ -46,6 +46,9 @@ func (r *recovery) run() error {
 	if err := r.hist.split(); err != nil && !r.dry {
 		return err
 	}
+	if err := r.hist.logAway(); err != nil {
+		return err
+	}
 	var failures []error
 	for _, group := range r.hist.images() {
 		start := group[0].TxID

@@ -77,7 +77,7 @@ func (r *recovery) finishOwn(s *survey, report func(dir, what string)) error {
 			return err
 		}
 		report(s.dir.path, "damaged watermark set aside, a new one is made: "+s.markBad.Error())
-	} else if s.mark == nil && s.epoch() > 0 {
+	} else if s.mark == nil && s.epoch() > 0 && s.dir.role.log() {
 		report(s.dir.path, "there is no watermark, so that the end of the log is believed as it is; one is made")
 	}
 	for _, c := range s.segments {
@@ -132,6 +132,23 @@ func (r *recovery) linkOf(c *segmentCopy) *replayed {
 // fetch copies what a directory lacks: the image that was loaded and the log behind it.
 func (r *recovery) fetch(s *survey, report func(dir, what string)) error {
 	dir := s.dir
+	if dir.role.images() {
+		if err := r.fetchImage(dir, report); err != nil {
+			return err
+		}
+	}
+	if dir.role.log() {
+		if err := r.fetchLog(dir, report); err != nil {
+			return err
+		}
+	}
+	if s.blank {
+		return dir.writeVersion(r.fs, r.cluster)
+	}
+	return nil
+}
+
+func (r *recovery) fetchImage(dir *nameDir, report func(dir, what string)) error {
 	if have, err := exists(r.fs, dir.cur, r.image.Name); err != nil {
 		return err
 	} else if !have {
@@ -143,6 +160,10 @@ func (r *recovery) fetch(s *survey, report func(dir, what string)) error {
 		}
 		report(dir.path, "copied "+r.image.Name+" from "+r.image.dir.path)
 	}
+	return nil
+}
+
+func (r *recovery) fetchLog(dir *nameDir, report func(dir, what string)) error {
 	for _, l := range r.links {
 		name := editlog.FinishedName(l.first, l.last)
 		have, err := exists(r.fs, dir.cur, name)
@@ -159,9 +180,6 @@ func (r *recovery) fetch(s *survey, report func(dir, what string)) error {
 			return err
 		}
 		report(dir.path, "copied "+name+" from "+l.good.dir.path)
-	}
-	if s.blank {
-		return dir.writeVersion(r.fs, r.cluster)
 	}
 	return nil
 }

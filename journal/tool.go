@@ -55,19 +55,19 @@ type Choice struct {
 	run   *recovery
 }
 
-// Inspect looks at name directories and reads every file in them. It changes nothing
+// Inspect looks at name directories, edits being Options.EditsDirs, and reads every file in them. It changes nothing
 // and takes no lock, so the directories should not be in use.
-func Inspect(fs vfs.FS, dirs []string) (*Report, error) {
-	if err := validateDirs(dirs); err != nil {
+func Inspect(fs vfs.FS, dirs []string, edits ...string) (*Report, error) {
+	if err := errors.Join(validateDirs(dirs), validateEdits(edits)); err != nil {
 		return nil, err
 	}
 	rep := new(Report)
 	var surveys []*survey
 	var cluster dfs.ClusterInfo
-	for _, p := range dirs {
-		s, err := look(fs, newNameDir(p))
+	for _, d := range newNameDirs(dirs, edits) {
+		s, err := look(fs, d)
 		if err != nil {
-			rep.Dirs = append(rep.Dirs, DirReport{Dir: p, Problem: err.Error(), err: err})
+			rep.Dirs = append(rep.Dirs, DirReport{Dir: d.path, Problem: err.Error(), err: err})
 			continue
 		}
 		rep.Dirs = append(rep.Dirs, inspectDir(fs, s))
@@ -75,7 +75,7 @@ func Inspect(fs vfs.FS, dirs []string) (*Report, error) {
 			continue
 		}
 		if cluster.ClusterID != "" && s.cluster != cluster {
-			return nil, &ClusterError{Dir: p, Got: s.cluster, Want: cluster}
+			return nil, &ClusterError{Dir: d.path, Got: s.cluster, Want: cluster}
 		}
 		cluster = s.cluster
 		surveys = append(surveys, s)
@@ -235,15 +235,14 @@ func verifySegment(fs vfs.FS, c *segmentCopy, cluster dfs.ClusterInfo) error {
 // Recover takes one of Inspect's choices: it keeps what can be read up to there, and
 // sets everything else aside under other names. The directories must not be in use.
 // Interrupted, it can be run again.
-func Recover(fs vfs.FS, dirs []string, id string) (err error) {
+func Recover(fs vfs.FS, dirs []string, id string, edits ...string) (err error) {
 	var locked []*nameDir
 	defer func() {
 		for _, d := range locked {
 			err = errors.Join(err, d.release())
 		}
 	}()
-	for _, p := range dirs {
-		d := newNameDir(p)
+	for _, d := range newNameDirs(dirs, edits) {
 		var inUse *LockedError
 		if err := d.acquire(fs); errors.As(err, &inUse) {
 			return err
@@ -251,7 +250,7 @@ func Recover(fs vfs.FS, dirs []string, id string) (err error) {
 			locked = append(locked, d)
 		}
 	}
-	rep, err := Inspect(fs, dirs)
+	rep, err := Inspect(fs, dirs, edits...)
 	if err != nil {
 		return err
 	}
@@ -270,6 +269,9 @@ func (c *Choice) take(fs vfs.FS) error {
 	if st := c.run.stuck; st != nil && st.last >= st.first && st.last == c.keep {
 		salvaged = editlog.FinishedName(st.first, st.last)
 		for _, s := range c.run.hist.surveys {
+			if !s.dir.role.log() {
+				continue
+			}
 			if err := salvage(fs, st, s.dir.cur, salvaged); err != nil {
 				return err
 			}
@@ -339,6 +341,7 @@ func (c *Choice) agree(fs vfs.FS) error {
 				return err
 			}
 		}
+		mark.away = !s.dir.role.log()
 		if err := writeWatermark(fs, s.dir.cur, c.run.cluster, &mark); err != nil {
 			return err
 		}

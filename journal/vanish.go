@@ -36,6 +36,13 @@ func (c *committer) look() error {
 			in = append(in, d)
 		}
 	}
+	for _, d := range c.j.dirs {
+		if d.joined {
+			if err := d.lockInPlace(); err != nil {
+				c.j.drop(d, err) // no checkpoint goes there; the log is elsewhere
+			}
+		}
+	}
 	err := c.each(func(d *nameDir) error { return d.inPlace() }, nil)
 	if err == nil {
 		return nil
@@ -51,6 +58,19 @@ func (c *committer) lookIfDue() error {
 		return nil
 	}
 	return c.look()
+}
+
+// lockInPlace asks for the lock alone.
+func (d *nameDir) lockInPlace() error {
+	name := path.Join(d.path, lockFile)
+	ok, err := vfs.InPlace(d.lock)
+	if err != nil {
+		return fmt.Errorf("journal: name directory %s: %w", d.path, err)
+	}
+	if !ok {
+		return &VanishedError{Name: name}
+	}
+	return nil
 }
 
 // inPlace asks for everything that the directory has open.

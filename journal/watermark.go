@@ -28,7 +28,7 @@ import (
 //	56  8  floor of generation stamps
 //	64  8  whose it is: namespace id, and CRC32C of cluster id, pool id and creation time
 //	72  4  count of starts, the last maxStarts of them
-//	76  4  zero
+//	76  4  flags: 1 says that the log is in other directories
 //	80     of each start, oldest first: epoch, and the first transaction logged in it
 //	 .  4  CRC32C of the bytes before
 const (
@@ -38,6 +38,7 @@ const (
 	watermarkSize    = 2 * slotSize
 	startsOffset     = 80
 	maxStarts        = 128
+	flagAway         = 1
 )
 
 var watermarkMagic = [8]byte{'R', 'D', 'B', 'T', 'M', 'A', 'R', 'K'}
@@ -69,6 +70,7 @@ type watermark struct {
 	end     int64    // of its last durable batch
 	floors  Floors
 	starts  []epochStart
+	away    bool // the log of the last start is in other directories
 }
 
 // epoch is that of the last start, 0 before the first.
@@ -100,7 +102,11 @@ func (w *watermark) append(b []byte, seq, owner uint64) []byte {
 	b = le.AppendUint64(b, w.floors.GenStamp)
 	b = le.AppendUint64(b, owner)
 	b = le.AppendUint32(b, uint32(len(starts)))
-	b = le.AppendUint32(b, 0)
+	flags := uint32(0)
+	if w.away {
+		flags = flagAway
+	}
+	b = le.AppendUint32(b, flags)
 	for _, s := range starts {
 		b = le.AppendUint64(b, s.epoch)
 		b = le.AppendUint64(b, uint64(s.first))
@@ -134,7 +140,7 @@ func decodeSlot(b []byte, owner uint64) (w watermark, seq uint64, err error) {
 	}
 	w = watermark{
 		durable: dfs.TxID(le.Uint64(b[24:])), segment: dfs.TxID(le.Uint64(b[32:])), end: int64(le.Uint64(b[40:])),
-		floors: Floors{BlockID: le.Uint64(b[48:]), GenStamp: le.Uint64(b[56:])},
+		floors: Floors{BlockID: le.Uint64(b[48:]), GenStamp: le.Uint64(b[56:])}, away: le.Uint32(b[76:])&flagAway != 0,
 	}
 	for p := startsOffset; n > 0; n, p = n-1, p+16 {
 		w.starts = append(w.starts, epochStart{le.Uint64(b[p:]), dfs.TxID(le.Uint64(b[p+8:]))})

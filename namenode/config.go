@@ -18,6 +18,8 @@ import (
 type Config struct {
 	FS       vfs.FS   // vfs.OS()
 	NameDirs []string // dfs.namenode.name.dir; at least one, formatted
+	// EditsDirs, if there are any, hold the log instead of NameDirs: dfs.namenode.edits.dir.
+	EditsDirs []string
 
 	Superuser  string      // who may do everything; the one who started the process
 	Supergroup string      // dfs.permissions.superusergroup, "supergroup"

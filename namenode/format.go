@@ -18,12 +18,12 @@ import (
 // directory that holds a namespace is refused unless force is set, and then that
 // namespace is gone.
 func Format(fs vfs.FS, dirs []string, clusterID string, force bool) (dfs.ClusterInfo, error) {
-	return FormatAndTell(fs, dirs, clusterID, force, func(dfs.ClusterInfo) {})
+	return FormatAndTell(fs, dirs, nil, clusterID, force, func(dfs.ClusterInfo) {})
 }
 
 // FormatAndTell is Format for whoever reports the outcome: told is called when all is done
 // but for the last step, before which formatting again needs no force.
-func FormatAndTell(fs vfs.FS, dirs []string, clusterID string, force bool, told func(dfs.ClusterInfo)) (dfs.ClusterInfo, error) {
+func FormatAndTell(fs vfs.FS, dirs, edits []string, clusterID string, force bool, told func(dfs.ClusterInfo)) (dfs.ClusterInfo, error) {
 	cluster := NewCluster(clusterID, time.Now())
 	if strings.ContainsAny(clusterID, " \t/\\=") {
 		return cluster, fmt.Errorf("namenode: cluster id %q holds a blank, slash, backslash or equals sign", clusterID)
@@ -31,7 +31,7 @@ func FormatAndTell(fs vfs.FS, dirs []string, clusterID string, force bool, told 
 	// The root's times must be the same at every start, so they come from the image. Its
 	// owner is set by whoever starts the name node first.
 	root := namespace.New(namespace.Options{Mode: 0o755, Time: time.Now().UnixMilli()})
-	return cluster, journal.FormatAndTell(fs, dirs, cluster, &unshared{root.Snapshot(), root}, force, func() { told(cluster) })
+	return cluster, journal.FormatAndTell(fs, dirs, edits, cluster, &unshared{root.Snapshot(), root}, force, func() { told(cluster) })
 }
 
 // unshared is a snapshot of a state that nobody else uses.

@@ -24,11 +24,15 @@ func runRecover(_ context.Context, a *app, args []string) int {
 	if err != nil {
 		return a.fail("recover", err, exitUsage)
 	}
+	edits, err := nodeconf.EditsDirs(conf)
+	if err != nil {
+		return a.fail("recover", err, exitUsage)
+	}
 	disk, err := nodeconf.NameFS(conf)
 	if err != nil {
 		return a.fail("recover", err, exitUsage)
 	}
-	report, err := journal.Inspect(disk, dirs)
+	report, err := journal.Inspect(disk, dirs, edits...)
 	if err != nil {
 		return a.fail("recover", err, exitFailed)
 	}
@@ -50,7 +54,7 @@ func runRecover(_ context.Context, a *app, args []string) int {
 		if c.ID != id {
 			continue
 		}
-		if err := journal.Recover(disk, dirs, c.ID); err != nil {
+		if err := journal.Recover(disk, dirs, c.ID, edits...); err != nil {
 			return a.fail("recover", err, exitFailed)
 		}
 		fmt.Fprintf(a.stdout, "%s: done. What was set aside is still in the directories.\n", c.ID)

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 
 	"redoubt/dfs"
@@ -33,6 +34,10 @@ func runFormat(_ context.Context, a *app, args []string) int {
 	if err != nil {
 		return a.fail("format", err, exitUsage)
 	}
+	edits, err := nodeconf.EditsDirs(conf)
+	if err != nil {
+		return a.fail("format", err, exitUsage)
+	}
 	disk, err := nodeconf.NameFS(conf)
 	if err != nil {
 		return a.fail("format", err, exitUsage)
@@ -43,8 +48,8 @@ func runFormat(_ context.Context, a *app, args []string) int {
 	if *force && conf.Bool("dfs.reformat.disabled") {
 		return a.fail("format", errors.New("dfs.reformat.disabled is true: a namespace is never thrown away, so --force is refused"), exitFailed)
 	}
-	_, err = namenode.FormatAndTell(disk, dirs, *cluster, *force, func(info dfs.ClusterInfo) {
-		for _, d := range dirs {
+	_, err = namenode.FormatAndTell(disk, dirs, edits, *cluster, *force, func(info dfs.ClusterInfo) {
+		for _, d := range slices.Concat(dirs, slices.DeleteFunc(slices.Clone(edits), func(d string) bool { return slices.Contains(dirs, d) })) {
 			fmt.Fprintf(a.stdout, "formatted %s for cluster %s, block pool %s\n", d, info.ClusterID, info.PoolID)
 		}
 	})

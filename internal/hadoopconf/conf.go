@@ -82,7 +82,6 @@ func LoadKeys(sys System, keys []Key, dirs, overrides []string) (*Conf, error) {
 			current[old] = r.Name
 		}
 	}
-	current["dfs.name.edits.dir"] = editsDir
 	for _, dir := range dirs {
 		if err := c.loadDir(dir, given, current); err != nil {
 			return nil, err

@@ -44,6 +44,7 @@ var nameNodeKeys = []Key{
 	{Name: "dfs.namenode.http-address", Default: "0.0.0.0:9870", Old: []string{"dfs.http.address"}, Doc: "name node's HTTP address"},
 	{Name: "dfs.namenode.http-bind-host", Doc: "address that the HTTP server listens on, if another"},
 	{Name: "dfs.namenode.name.dir", Kind: List, Default: "file://${hadoop.tmp.dir}/dfs/name", Old: []string{"dfs.name.dir"}, Doc: "name directories, each a full copy of image and log"},
+	{Name: "dfs.namenode.edits.dir", Kind: List, Default: "${dfs.namenode.name.dir}", Old: []string{"dfs.name.edits.dir"}, Doc: "directories for the log, instead of those for images"},
 	{Name: "dfs.namenode.storage.dir.perm", Default: "700", Doc: "mode of name directories, octal; files in them get it too, without execute"},
 	{Name: "dfs.namenode.fs-limits.max-component-length", Kind: Int, Default: "255", Max: 8000, Doc: "most bytes in a name; 0: no limit"},
 	{Name: "dfs.namenode.fs-limits.max-directory-items", Kind: Int, Default: "1048576", Min: 1, Max: 6400000, Doc: "most entries of a directory"},

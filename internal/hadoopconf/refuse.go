@@ -39,8 +39,8 @@ var Refusals = []Refusal{
 	{Name: "dfs.namenode.send.qop.enabled", Accept: []string{"false"}, Server: true, Why: "connections have no quality of protection"},
 	{Name: "dfs.namenode.inode.attributes.provider.class", Server: true, Why: "permissions are the namespace's own: no other authorizer can be loaded"},
 	{Name: "dfs.namenode.audit.loggers", Accept: []string{"default"}, Server: true, Why: "the audit log is the file of --audit-log: no other logger can be loaded"},
-	{Name: "dfs.namenode.edits.dir.required", Server: true, Why: "the log goes to all name directories, and on while one is left"},
-	{Name: "dfs.namenode.edits.dir.minimum", Accept: []string{"1"}, Server: true, Why: "the name node goes on while one name directory is left"},
+	{Name: "dfs.namenode.edits.dir.required", Server: true, Why: "the log goes to all of its directories, and on while one is left"},
+	{Name: "dfs.namenode.edits.dir.minimum", Accept: []string{"1"}, Server: true, Why: "the log goes on while one of its directories is left"},
 	{Name: "dfs.namenode.shared.edits.dir", Server: true, Why: "there is no standby that could read it"},
 	{Name: "dfs.ha.automatic-failover.enabled", Accept: []string{"false"}, Server: true, Why: "there is no standby"},
 	{Name: "dfs.namenode.startup.delay.block.deletion.sec", Accept: []string{"0", "0s"}, Server: true, Why: "blocks of deleted files are removed as soon as safe mode is over"},
@@ -99,37 +99,5 @@ func (c *Conf) refuse() (faults []Fault) {
 			faults = append(faults, Fault{File: s.file, Line: s.line, Key: r.Name, Value: value, Want: r.want()})
 		}
 	}
-	if f, ok := c.checkEditsDirs(); !ok && !c.sys.Client {
-		faults = append(faults, f)
-	}
 	return faults
-}
-
-const editsDir = "dfs.namenode.edits.dir"
-
-// checkEditsDirs refuses a log in directories of its own: image and log stand in the same.
-func (c *Conf) checkEditsDirs() (Fault, bool) {
-	const key, name = editsDir, "dfs.namenode.name.dir"
-	s, ok := c.values[key]
-	if !ok || strings.TrimSpace(s.raw) == "" {
-		return Fault{}, true
-	}
-	edits, _ := c.Lookup(key)
-	names, _ := c.Lookup(name)
-	if slices.Equal(sortedDirs(edits), sortedDirs(names)) {
-		return Fault{}, true
-	}
-	return Fault{File: s.file, Line: s.line, Key: key, Value: edits,
-		Want: "the directories of " + name + ", " + names + ": each of them holds images and log, a log apart from them is not there"}, false
-}
-
-func sortedDirs(list string) (dirs []string) {
-	for _, item := range splitList(list) {
-		if _, dir, err := LocalDir(item); err == nil {
-			item = dir
-		}
-		dirs = append(dirs, strings.TrimRight(item, "/"))
-	}
-	slices.Sort(dirs)
-	return slices.Compact(dirs)
 }

@@ -13,7 +13,7 @@ var nameNodeKeys = []string{
 	"fs.trash.interval", "fs.trash.checkpoint.interval", "fs.trash.clean.trashroot.enable", "dfs.user.home.dir.prefix",
 	"net.topology.table.file.name", "net.topology.script.file.name",
 	"dfs.nameservices", "dfs.namenode.rpc-address", "dfs.namenode.rpc-bind-host", "dfs.namenode.servicerpc-address", "dfs.namenode.servicerpc-bind-host", "dfs.namenode.http-address", "dfs.namenode.http-bind-host",
-	"dfs.namenode.name.dir", "dfs.namenode.storage.dir.perm",
+	"dfs.namenode.name.dir", "dfs.namenode.edits.dir", "dfs.namenode.storage.dir.perm",
 	"dfs.namenode.fs-limits.max-component-length", "dfs.namenode.fs-limits.max-directory-items", "dfs.namenode.fs-limits.min-block-size",
 	"dfs.namenode.fs-limits.max-blocks-per-file", "dfs.namenode.fs-limits.max-xattrs-per-inode", "dfs.namenode.fs-limits.max-xattr-size",
 	"dfs.namenode.acls.enabled", "dfs.namenode.posix.acl.inheritance.enabled", "dfs.namenode.xattrs.enabled",

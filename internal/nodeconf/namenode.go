@@ -10,6 +10,8 @@ import (
 	"math"
 	"net"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,13 +25,30 @@ import (
 
 // NameDirs reads dfs.namenode.name.dir.
 func NameDirs(conf *hadoopconf.Conf) ([]string, error) {
-	var dirs []string
-	for _, item := range conf.List("dfs.namenode.name.dir") {
+	return localDirs("dfs.namenode.name.dir", conf.List("dfs.namenode.name.dir"))
+}
+
+// EditsDirs reads dfs.namenode.edits.dir: the directories of the log, nil where they are those
+// of NameDirs.
+func EditsDirs(conf *hadoopconf.Conf) ([]string, error) {
+	dirs, err := NameDirs(conf)
+	if err != nil {
+		return nil, err
+	}
+	edits, err := localDirs("dfs.namenode.edits.dir", conf.List("dfs.namenode.edits.dir"))
+	if err != nil || slices.Equal(slices.Sorted(slices.Values(dirs)), slices.Sorted(slices.Values(edits))) {
+		return nil, err
+	}
+	return edits, nil
+}
+
+func localDirs(key string, items []string) (dirs []string, err error) {
+	for _, item := range items {
 		_, dir, err := hadoopconf.LocalDir(item)
 		if err != nil {
-			return nil, fmt.Errorf("dfs.namenode.name.dir: %w", err)
+			return nil, fmt.Errorf("%s: %w", key, err)
 		}
-		dirs = append(dirs, dir)
+		dirs = append(dirs, filepath.Clean(dir))
 	}
 	return dirs, nil
 }
@@ -58,6 +77,10 @@ func NameNode(conf *hadoopconf.Conf) (namenode.Config, error) {
 	if err != nil {
 		return namenode.Config{}, err
 	}
+	edits, err := EditsDirs(conf)
+	if err != nil {
+		return namenode.Config{}, err
+	}
 	groups, err := Groups(conf)
 	if err != nil {
 		return namenode.Config{}, err
@@ -69,6 +92,7 @@ func NameNode(conf *hadoopconf.Conf) (namenode.Config, error) {
 	cfg := namenode.Config{
 		FS:             disk,
 		NameDirs:       dirs,
+		EditsDirs:      edits,
 		Supergroup:     conf.String("dfs.permissions.superusergroup"),
 		Groups:         groups,
 		PermissionsOff: !conf.Bool("dfs.permissions.enabled"),

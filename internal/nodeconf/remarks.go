@@ -81,7 +81,7 @@ func remark(conf *hadoopconf.Conf, key string, programs []Program) (string, bool
 			return fmt.Sprintf("is a setting of the %s", p), given
 		}
 	}
-	if slices.ContainsFunc(hadoopconf.Refusals, func(r hadoopconf.Refusal) bool { return r.Name == key }) || key == "dfs.namenode.edits.dir" {
+	if slices.ContainsFunc(hadoopconf.Refusals, func(r hadoopconf.Refusal) bool { return r.Name == key }) {
 		return "", false // with a value that asks for nothing
 	}
 	if slices.ContainsFunc(hadoopconf.Keys, func(k hadoopconf.Key) bool { return k.Name == base && base != key }) {

@@ -68,7 +68,6 @@ hadoop-policy.xml beside the site files, read again by ` + "`dfsadmin -refreshSe
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", r.Name, strings.Join(append(slices.Clone(r.Accept), "empty"), ", "), who, r.Why)
 	}
-	b.WriteString("| dfs.namenode.edits.dir | the directories of dfs.namenode.name.dir, empty | name node, datanode | each name directory holds images and log |\n")
 	b.WriteString("\n## Without effect\n")
 	known := hadoopconf.KnownKeys()
 	for _, why := range known.Reasons {
@@ -208,12 +207,13 @@ func TestRefusals(t *testing.T) {
 		require.Equal(t, r.Server, err == nil, r.Name)
 	}
 	dirs := "dfs.namenode.name.dir=/a,file:///b"
-	for edits, ok := range map[string]bool{"/b/,/a": true, "": true, "${dfs.namenode.name.dir}": true, "/a": false, "/a,/b,/c": false} {
-		_, err := hadoopconf.Load(hadoopconf.System{}, nil, []string{dirs, "dfs.name.edits.dir=" + edits})
-		if ok {
-			require.NoError(t, err, edits)
-		} else {
-			require.ErrorContains(t, err, "want the directories of dfs.namenode.name.dir, /a,file:///b")
-		}
+	for value, want := range map[string][]string{
+		"/b/,/a": nil, "": nil, "${dfs.namenode.name.dir}": nil, "/a": {"/a"}, "/a,file:///b,/c": {"/a", "/b", "/c"}, "/c": {"/c"},
+	} {
+		conf, err := hadoopconf.Load(hadoopconf.System{}, nil, []string{dirs, "dfs.name.edits.dir=" + value})
+		require.NoError(t, err, value)
+		edits, err := nodeconf.EditsDirs(conf)
+		require.NoError(t, err)
+		require.Equal(t, want, edits, value)
 	}
 }
