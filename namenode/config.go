@@ -18,8 +18,6 @@ import (
 type Config struct {
 	FS       vfs.FS   // vfs.OS()
 	NameDirs []string // dfs.namenode.name.dir; at least one, formatted
-	// EditsDirs, if there are any, hold the log instead of NameDirs: dfs.namenode.edits.dir.
-	EditsDirs []string
 
 	Superuser  string      // who may do everything; the one who started the process
 	Supergroup string      // dfs.permissions.superusergroup, "supergroup"
@@ -94,8 +92,10 @@ type LeaseConfig struct {
 	Retry time.Duration
 }
 
-// DurableConfig says when checkpoints are taken.
+// DurableConfig says where the log stands and when checkpoints are taken.
 type DurableConfig struct {
+	// EditsDirs, if there are any, hold the log instead of NameDirs: dfs.namenode.edits.dir.
+	EditsDirs        []string
 	CheckpointTxns   int64         // dfs.namenode.checkpoint.txns, 1,000,000
 	CheckpointPeriod time.Duration // dfs.namenode.checkpoint.period, 1 h
 	Retain           int           // dfs.namenode.num.checkpoints.retained, 2

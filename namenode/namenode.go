@@ -155,7 +155,7 @@ func (b *background) init() {
 
 func (n *NameNode) journalOptions() journal.Options {
 	return journal.Options{
-		FS: n.cfg.FS, Dirs: n.cfg.NameDirs, EditsDirs: n.cfg.EditsDirs, Machine: machine{n}, Lock: &n.state, Logger: n.log,
+		FS: n.cfg.FS, Dirs: n.cfg.NameDirs, EditsDirs: n.cfg.Durable.EditsDirs, Machine: machine{n}, Lock: &n.state, Logger: n.log,
 		CheckpointTxns: n.cfg.Durable.CheckpointTxns, CheckpointInterval: n.cfg.Durable.CheckpointPeriod,
 		Retain: n.cfg.Durable.Retain, FillChunk: n.cfg.Durable.FillChunk, OnFatal: n.onFatal,
 	}

@@ -92,7 +92,6 @@ func NameNode(conf *hadoopconf.Conf) (namenode.Config, error) {
 	cfg := namenode.Config{
 		FS:             disk,
 		NameDirs:       dirs,
-		EditsDirs:      edits,
 		Supergroup:     conf.String("dfs.permissions.superusergroup"),
 		Groups:         groups,
 		PermissionsOff: !conf.Bool("dfs.permissions.enabled"),
@@ -108,6 +107,7 @@ func NameNode(conf *hadoopconf.Conf) (namenode.Config, error) {
 		ReportInterval: conf.Duration("dfs.blockreport.intervalMsec"),
 		Leases:         namenode.LeaseConfig{Hard: conf.Duration("dfs.namenode.lease-hard-limit-sec")},
 		Durable: namenode.DurableConfig{
+			EditsDirs:        edits,
 			CheckpointTxns:   int64(conf.Int("dfs.namenode.checkpoint.txns")),
 			CheckpointPeriod: conf.Duration("dfs.namenode.checkpoint.period"),
 			Retain:           conf.Int("dfs.namenode.num.checkpoints.retained"),
