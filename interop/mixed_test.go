@@ -32,6 +32,7 @@ var mixedTests = []string{"Append", "Concat", "Create", "LeaseRecovery", "Open",
 // mixed is one name node of ours over datanodes of both kinds.
 type mixed struct {
 	*processes
+	t       *testing.T  // of the whole test: what a part starts lives on after it
 	port    int         // of Hadoop's datanodes
 	hadoops []*exec.Cmd // ./hadoop datanode
 	https   []string    // HTTP addresses of our datanodes
@@ -40,7 +41,7 @@ type mixed struct {
 func startMixed(t *testing.T) *mixed {
 	needHadoop(t)
 	m := &mixed{processes: startProcesses(t, 0, "dfs.heartbeat.interval=1", "dfs.namenode.heartbeat.recheck-interval=2000",
-		"dfs.namenode.fs-limits.min-block-size=0", "dfs.namenode.replication.pending.timeout-sec=10"), port: freePorts(t, 20)}
+		"dfs.namenode.fs-limits.min-block-size=0", "dfs.namenode.replication.pending.timeout-sec=10"), t: t, port: freePorts(t, 20)}
 	m.datanodes, m.https, m.hadoops = make([]*exec.Cmd, 2), make([]string, 2), make([]*exec.Cmd, 2)
 	for i := range 2 {
 		m.startHadoopNode(t, i)
@@ -167,8 +168,8 @@ func (m *mixed) kills(t *testing.T) {
 		kill    func()
 		restart func()
 	}{
-		{"hadoop", func() { require.NoError(t, syscall.Kill(-m.hadoops[0].Process.Pid, syscall.SIGKILL)) }, func() { m.startHadoopNode(t, 0) }},
-		{"ours", func() { m.processes.kill(t, 0) }, func() { m.startOurs(t, 0) }},
+		{"hadoop", func() { require.NoError(t, syscall.Kill(-m.hadoops[0].Process.Pid, syscall.SIGKILL)) }, func() { m.startHadoopNode(m.t, 0) }},
+		{"ours", func() { m.processes.kill(t, 0) }, func() { m.startOurs(m.t, 0) }},
 	} {
 		reader := exec.Command(program(t, "fs"), "fs", "-fs", m.uri, "-cat", "/read")
 		reader.Env = append(os.Environ(), "HADOOP_CONF_DIR=")
