@@ -3,6 +3,7 @@ module redoubt
 go 1.26.8
 
 require (
+	github.com/google/renameio/v2 v2.0.2
 	github.com/hashicorp/go-msgpack/v2 v2.1.5
 	github.com/klauspost/compress v1.20.3
 	github.com/klauspost/reedsolomon v1.14.2

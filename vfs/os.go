@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -198,11 +197,6 @@ func entry(info os.FileInfo) Entry {
 		e.Size = info.Size()
 	}
 	return e
-}
-
-func (s osFS) Publish(name string, write func(w io.Writer) error) error {
-	name = filepath.ToSlash(name)
-	return PublishWith(s, name, TempName(name, rand.Uint64()), write)
 }
 
 // Lock also writes "pid@host" into the file, so that a second process can name the first.
