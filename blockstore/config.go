@@ -89,6 +89,9 @@ type Replica struct {
 	State   dfs.ReplicaState
 	Storage string
 	Visible int64 // what readers may see: the acknowledged length while being written
+	// Cut says that at the start the files went further than their checksums proved: a crash
+	// left unsynced bytes, or there is damage and what follows it may have been acknowledged.
+	Cut bool
 }
 
 // Validate lists everything that is wrong with a configuration.

@@ -382,7 +382,8 @@ func (s *Store) leftovers(v *volume, f *find, best int, dataAt place, proven int
 // tellCut tells of a replica that was being written if its data file, or its checksums, go
 // further than what is proven of it.
 func (s *Store) tellCut(r *replica, size, sums int64) {
-	if s.cfg.OnCut == nil || size <= r.written && sums <= r.sum.chunks(r.written) {
+	r.cut = size > r.written || sums > r.sum.chunks(r.written)
+	if s.cfg.OnCut == nil || !r.cut {
 		return
 	}
 	bad := Bad{Block: dfs.Block{ID: r.id, GenStamp: r.stamp, Length: r.written}, Storage: r.vol.storage,

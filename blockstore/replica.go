@@ -70,6 +70,7 @@ type status struct {
 	recovery dfs.GenStamp
 	before   dfs.ReplicaState // of one under recovery
 	bad      bool             // damaged; reported
+	cut      bool             // its files went further than its checksums proved
 	broken   error            // an I/O error; final
 	gone     bool             // no longer in the map
 	writer   *Writer
@@ -85,7 +86,7 @@ func (r *replica) view() Replica {
 
 func (r *replica) viewLocked() Replica {
 	return Replica{Block: dfs.Block{ID: r.id, GenStamp: r.stamp, Length: r.received},
-		State: r.state, Storage: r.vol.storage, Visible: r.acked}
+		State: r.state, Storage: r.vol.storage, Visible: r.acked, Cut: r.cut}
 }
 
 func (e entry) view(s *Store, id dfs.BlockID) Replica {

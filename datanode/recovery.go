@@ -29,7 +29,7 @@ func (p peerNode) InitRecovery(_ context.Context, q *control.InitRecoveryRequest
 	if err != nil {
 		return nil, err
 	}
-	return &control.ReplicaInfo{Block: r.Block, State: r.State}, nil
+	return &control.ReplicaInfo{Block: r.Block, State: r.State, Cut: r.Cut}, nil
 }
 
 // UpdateReplica cuts and finalizes the replica, and reports it.
@@ -162,17 +162,27 @@ func askTargets(ctx context.Context, cmd control.Command, peer func(*control.Tar
 
 // agree chooses the length that the replicas get and those that get it. A finalized
 // replica's length is what was acknowledged at the end; otherwise it is the shortest of
-// those in the best state, since every acknowledged byte is in all of them.
+// those in the best state, since every acknowledged byte is in all of them. One that was
+// cut at its datanode's start doesn't count for that: it may be damaged before what was
+// acknowledged. If all were cut, the longest has everything that any of them has.
 func agree(found []candidate, newLength int64) (length int64, chosen []candidate) {
 	best := found[0].info.State
 	for _, c := range found {
 		best = min(best, c.info.State)
 	}
-	length = -1
+	whole, longest := int64(-1), int64(-1)
 	for _, c := range found {
-		if c.info.State == best && (length < 0 || c.info.Block.Length < length) {
-			length = c.info.Block.Length
+		if c.info.State != best {
+			continue
 		}
+		n := c.info.Block.Length
+		longest = max(longest, n)
+		if !c.info.Cut && (whole < 0 || n < whole) {
+			whole = n
+		}
+	}
+	if length = whole; length < 0 {
+		length = longest
 	}
 	for _, c := range found {
 		switch {

@@ -335,3 +335,30 @@ func TestBlockRecoveryWithDeadNode(t *testing.T) {
 	require.Error(t, nodes[1].runRecovery(nodes[1].sessions[0], cmd))
 	require.Len(t, nn.commits, 1)
 }
+
+// TestAgree holds which length a block recovery takes: no acknowledged byte may be lost
+// because one replica is damaged.
+func TestAgree(t *testing.T) {
+	const fin, rbw, rwr = dfs.ReplicaFinalized, dfs.ReplicaRBW, dfs.ReplicaRWR
+	replica := func(state dfs.ReplicaState, n int64, cut bool) candidate {
+		return candidate{info: control.ReplicaInfo{Block: dfs.Block{Length: n}, State: state, Cut: cut}}
+	}
+	for name, c := range map[string]struct {
+		found   []candidate
+		newLen  int64
+		length  int64
+		members int
+	}{
+		"the shortest of those being written":         {[]candidate{replica(rbw, 30, false), replica(rbw, 20, false)}, -1, 20, 2},
+		"a finalized one decides":                     {[]candidate{replica(rbw, 30, false), replica(fin, 25, false)}, -1, 25, 1},
+		"a damaged one does not shorten the others":   {[]candidate{replica(rwr, 5, true), replica(rwr, 20, false), replica(rwr, 30, false)}, -1, 20, 2},
+		"one with unsynced bytes more is no obstacle": {[]candidate{replica(rwr, 25, true), replica(rwr, 20, false)}, -1, 20, 2},
+		"all cut: what any of them has":               {[]candidate{replica(rwr, 5, true), replica(rwr, 20, true)}, -1, 20, 1},
+		"one that is still written goes first":        {[]candidate{replica(rbw, 10, false), replica(rwr, 20, false)}, -1, 10, 1},
+		"a truncate says the length":                  {[]candidate{replica(fin, 20, false), replica(fin, 20, false)}, 7, 7, 2},
+	} {
+		length, chosen := agree(c.found, c.newLen)
+		require.Equal(t, c.length, length, name)
+		require.Len(t, chosen, c.members, name)
+	}
+}

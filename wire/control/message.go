@@ -186,6 +186,9 @@ type Target struct {
 type ReplicaInfo struct {
 	Block dfs.Block
 	State dfs.ReplicaState
+	// Cut, in an answer to InitRecovery, says that the replica may be shorter than what was
+	// acknowledged: at the datanode's start its checksums proved less than its files hold.
+	Cut bool
 }
 
 // BlockReportRequest is one part of the list of all replicas on one volume.
