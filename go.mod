@@ -1,6 +1,6 @@
 module redoubt
 
-go 1.26.8
+go 1.26.0
 
 require (
 	github.com/google/renameio/v2 v2.0.2

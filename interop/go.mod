@@ -1,6 +1,6 @@
 module redoubt/interop
 
-go 1.26.8
+go 1.26
 
 require (
 	github.com/colinmarc/hdfs/v2 v2.4.0

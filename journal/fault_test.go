@@ -3,7 +3,6 @@ package journal
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -14,6 +13,7 @@ import (
 	"redoubt/dfs"
 	"redoubt/editlog"
 	"redoubt/internal/crashtest"
+	"redoubt/internal/golden"
 	"redoubt/vfs"
 	"redoubt/vfs/faultfs"
 )
@@ -749,14 +749,7 @@ func TestCheckpointTrace(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, j.Close())
 	got := fs.TraceText()
-	const golden = "testdata/checkpoint.trace"
-	if os.Getenv("UPDATE_GOLDEN") != "" {
-		require.NoError(t, os.MkdirAll("testdata", 0o755))
-		require.NoError(t, os.WriteFile(golden, []byte(got), 0o644))
-	}
-	want, err := os.ReadFile(golden)
-	require.NoError(t, err)
-	require.Equal(t, string(want), got)
+	require.Equal(t, string(golden.Reviewed(t, "testdata/checkpoint.trace", []byte(got))), got)
 }
 
 // A dropped directory whose disk was replaced comes back if the new one is blank, and

@@ -3,19 +3,16 @@ package namespace
 import (
 	"bytes"
 	"encoding/hex"
-	"flag"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"redoubt/dfs"
+	"redoubt/internal/golden"
 
 	"github.com/stretchr/testify/require"
 )
-
-var freeze = flag.Bool("freeze", false, "write the golden files that are missing; those that exist never change")
 
 // Directories of golden files: what the first version wrote, what came to it with parity groups,
 // and with epochs.
@@ -36,8 +33,8 @@ func goldenDir(k Kind) string {
 	return goldenFirst
 }
 
-// golden is a golden file: comment lines, then lines of words.
-type golden struct {
+// frozenFile is a golden file: comment lines, then lines of words.
+type frozenFile struct {
 	t    *testing.T
 	path string
 	text strings.Builder
@@ -47,28 +44,22 @@ const goldenHead = `# %s
 #
 # Do not regenerate this file: it is what version 1 wrote, and every later version has to read it and
 # come to the same. A new version of the format gets a directory of its own. It was made by
-# "go test -run Golden -freeze" from the lists in golden_test.go, which writes missing files only.
+# "go test -run Golden -update" from the lists in golden_test.go, which writes missing files only.
 `
 
-func newGolden(t *testing.T, dir, name, about string) *golden {
-	g := &golden{t: t, path: "testdata/" + dir + "/" + name}
+func newGolden(t *testing.T, dir, name, about string) *frozenFile {
+	g := &frozenFile{t: t, path: "testdata/" + dir + "/" + name}
 	fmt.Fprintf(&g.text, goldenHead, about)
 	return g
 }
 
-func (g *golden) line(words ...string) {
+func (g *frozenFile) line(words ...string) {
 	g.text.WriteString(strings.Join(words, " ") + "\n")
 }
 
 // lines holds what today's code gives against the file and returns the file's lines.
-func (g *golden) lines() (lines [][]string) {
-	have, err := os.ReadFile(g.path)
-	if os.IsNotExist(err) && *freeze {
-		have = []byte(g.text.String())
-		require.NoError(g.t, os.WriteFile(g.path, have, 0o666))
-		err = nil
-	}
-	require.NoError(g.t, err)
+func (g *frozenFile) lines() (lines [][]string) {
+	have := golden.Frozen(g.t, g.path, []byte(g.text.String()))
 	now := strings.Split(g.text.String(), "\n")
 	for i, line := range strings.Split(strings.TrimSuffix(string(have), "\n"), "\n") {
 		if strings.HasPrefix(line, "#") {

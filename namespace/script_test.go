@@ -1,7 +1,6 @@
 package namespace
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,11 +9,10 @@ import (
 	"testing"
 
 	"redoubt/dfs"
+	"redoubt/internal/golden"
 
 	"github.com/stretchr/testify/require"
 )
-
-var update = flag.Bool("update", false, "write the scripts' answers instead of comparing them")
 
 // TestScripts runs testdata/*.txt: lines that start with "> " are operations, the lines
 // after one are its answer.
@@ -39,11 +37,7 @@ func TestScripts(t *testing.T) {
 					out.WriteString(line)
 				}
 			}
-			if *update {
-				require.NoError(t, os.WriteFile(name, []byte(out.String()), 0o666))
-				return
-			}
-			require.Equal(t, string(text), out.String())
+			require.Equal(t, string(golden.Reviewed(t, name, []byte(out.String()))), out.String())
 			x.replayed()
 			restored(t, x.s)
 		})

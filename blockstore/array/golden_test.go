@@ -1,34 +1,26 @@
 package array
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"redoubt/internal/golden"
 	"redoubt/vfs"
 	"redoubt/vfs/faultfs"
 )
 
-// golden compares bytes with a file that never changes; UPDATE_GOLDEN makes a missing one.
-func golden(t *testing.T, name string, got []byte) {
+// frozen compares bytes with a file that never changes.
+func frozen(t *testing.T, name string, got []byte) {
 	t.Helper()
-	file := filepath.Join("testdata", "v1", name)
-	want, err := os.ReadFile(file)
-	if os.IsNotExist(err) && os.Getenv("UPDATE_GOLDEN") != "" {
-		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
-		require.NoError(t, os.WriteFile(file, got, 0o644))
-		want, err = got, nil
-	}
-	require.NoError(t, err)
-	require.Equal(t, want, got, name)
+	require.Equal(t, golden.Frozen(t, filepath.Join("testdata", "v1", name), got), got, name)
 }
 
 // Version 1 of every format, byte for byte.
 func TestGoldenFormats(t *testing.T) {
-	golden(t, "superblock", someSuper().encode())
+	frozen(t, "superblock", someSuper().encode())
 	var id ident
 	id[7] = 5
 	// A tree of one name in each directory: the order of others is any.
@@ -49,7 +41,7 @@ func TestGoldenFormats(t *testing.T) {
 		x = r.append(x)
 	}
 	seal(x, id, 6, 3, batchFlush)
-	golden(t, "log.3", append(b, x...))
+	frozen(t, "log.3", append(b, x...))
 	a := &Array{}
 	a.id = id
 	a.setGeometry(3, 512)
@@ -61,7 +53,7 @@ func TestGoldenFormats(t *testing.T) {
 	for p := range 3 {
 		units = append(units, a.unit(g, 0, p)[:a.stored(g, 9, 0, p)]...)
 	}
-	golden(t, "units", units)
+	frozen(t, "units", units)
 }
 
 // What one member sees of a file that is made, synced in the middle of a stripe, gone on
@@ -91,11 +83,5 @@ func TestGoldenTrace(t *testing.T) {
 		}
 	}
 	got := strings.Join(lines, "")
-	want, err := os.ReadFile("testdata/file.trace")
-	if os.IsNotExist(err) && os.Getenv("UPDATE_GOLDEN") != "" {
-		require.NoError(t, os.WriteFile("testdata/file.trace", []byte(got), 0o644))
-		want, err = []byte(got), nil
-	}
-	require.NoError(t, err)
-	require.NoError(t, faultfs.Golden(got, want))
+	require.NoError(t, faultfs.Golden(got, golden.Reviewed(t, "testdata/file.trace", []byte(got))))
 }

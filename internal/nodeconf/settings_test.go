@@ -1,7 +1,6 @@
 package nodeconf_test
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,11 +11,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"redoubt/internal/golden"
 	"redoubt/internal/hadoopconf"
 	"redoubt/internal/nodeconf"
 )
-
-var update = flag.Bool("update", false, "write docs/settings.md")
 
 // page is docs/settings.md: what counts, what is refused, what has no effect.
 func page() string {
@@ -81,11 +79,7 @@ hadoop-policy.xml beside the site files, read again by ` + "`dfsadmin -refreshSe
 
 func TestSettingsPage(t *testing.T) {
 	const file = "../../docs/settings.md"
-	if *update {
-		require.NoError(t, os.WriteFile(file, []byte(page()), 0o644))
-	}
-	text, err := os.ReadFile(file)
-	require.NoError(t, err)
+	text := golden.Reviewed(t, file, []byte(page()))
 	want, got := strings.Split(page(), "\n"), strings.Split(string(text), "\n")
 	for i := range min(len(want), len(got)) {
 		require.Equal(t, want[i], got[i], "line %d: run the test with -update", i+1)

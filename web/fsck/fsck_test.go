@@ -3,11 +3,9 @@ package fsck
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,9 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"redoubt/dfs"
+	"redoubt/internal/golden"
 )
-
-var update = flag.Bool("update", false, "write testdata anew")
 
 // tree is a Source of files that a test has made up.
 type tree struct {
@@ -175,12 +172,7 @@ func TestAnswers(t *testing.T) {
 		got := ask(wellAndIll(strings.HasPrefix(c.name, "ill")), c.query)
 		lines := strings.Split(strings.TrimSuffix(got, "\n"), "\n")
 		require.Equal(t, c.last, lines[len(lines)-1], c.name)
-		path := filepath.Join("testdata", c.name+".txt")
-		if *update {
-			require.NoError(t, os.WriteFile(path, []byte(got), 0o644))
-		}
-		want, err := os.ReadFile(path)
-		require.NoError(t, err)
+		want := golden.Reviewed(t, filepath.Join("testdata", c.name+".txt"), []byte(got))
 		require.Equal(t, string(want), got, c.name)
 	}
 }
