@@ -52,8 +52,8 @@ func (f *fence) refuses(epoch uint64) bool { return epoch < f.get().Epoch }
 
 // refusal is the error for a name node that is older than another one.
 func (s *session) refusal(epoch uint64) error {
-	return dfs.Errorf(dfs.Fenced, "name node %s has the start epoch %d, and this datanode has served a newer one of the same cluster, %d: two name nodes run on copies of one directory, or this is an older copy; if it is to go on, tell it so with dfsadmin -safemode forceExit",
-		s.addr, epoch, s.dn.state.fence.get().Epoch)
+	return dfs.Errorf(dfs.Fenced, "name node %s has the start epoch %s, and this datanode has served a newer one of the same cluster, %s: two name nodes run on copies of one directory, or this is an older copy; if it is to go on, tell it so with dfsadmin -safemode forceExit",
+		s.addr, dfs.EpochText(epoch), dfs.EpochText(s.dn.state.fence.get().Epoch))
 }
 
 // obeyFrom makes it durable that from now on no name node older than epoch is obeyed, and

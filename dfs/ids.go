@@ -39,6 +39,9 @@ type Block struct {
 // String gives HDFS's blk_ID_GS form.
 func (b Block) String() string { return fmt.Sprintf("blk_%d_%d", b.ID, b.GenStamp) }
 
+// EpochText shows a start epoch of a name node as its count and its random part.
+func EpochText(e uint64) string { return fmt.Sprintf("%d.%08x", e>>32, uint32(e)) }
+
 // ReplicaState is the state of one replica on a datanode, with HDFS's numbers.
 type ReplicaState uint8
 

@@ -198,15 +198,28 @@ func (d *nameDir) writeVersion(fs vfs.FS, c dfs.ClusterInfo) error {
 // MissingError says that a name directory can't be read at start. It may hold transactions
 // that the other ones lack: those of a time when they had been dropped.
 type MissingError struct {
-	Dir string
-	Err error
+	Dir    string
+	Err    error
+	Others bool // another directory is there and not empty
 }
 
 func (e *MissingError) Error() string {
-	return fmt.Sprintf("journal: name directory %s can't be used: %v; it may hold what the others miss: bring it back, or leave it out to go on without it", e.Dir, e.Err)
+	text := fmt.Sprintf("journal: name directory %s can't be used: %v", e.Dir, e.Err)
+	if e.Others {
+		text += "; it may hold what the others miss: bring it back, or leave it out to go on without it"
+	}
+	return text
 }
 
 func (e *MissingError) Unwrap() error { return e.Err }
+
+// others reports whether a directory besides d is there and not empty.
+func (j *Journal) others(d *nameDir) bool {
+	return slices.ContainsFunc(j.dirs, func(o *nameDir) bool {
+		blank, err := o.blank(j.opt.FS)
+		return o != d && !blank && !errors.Is(err, iofs.ErrNotExist)
+	})
+}
 
 // blank reports whether the directory exists and holds no namespace, not even the
 // remains of one.

@@ -689,6 +689,7 @@ func TestStaleDirectoryAloneIsRefused(t *testing.T) {
 	var missing *MissingError
 	require.ErrorAs(t, err, &missing)
 	require.Equal(t, "/b", missing.Dir)
+	require.ErrorContains(t, err, "it may hold what the others miss")
 
 	require.NoError(t, mem.Rename("/away", "/b"))
 	again := newMachine()

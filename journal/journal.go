@@ -128,7 +128,7 @@ func (j *Journal) open(ctx context.Context) error {
 		return errors.Join(errs...)
 	}
 	j.checkDue(r.last)
-	j.opt.Logger.Info("journal open", "txid", r.last, "image", r.image.TxID, "replayed", r.replayed, "epoch", c.epoch)
+	j.opt.Logger.Info("journal open", "txid", r.last, "image", r.image.TxID, "replayed", r.replayed, "epoch", dfs.EpochText(c.epoch))
 	return nil
 }
 
@@ -173,7 +173,7 @@ func (j *Journal) survey() ([]*survey, error) {
 		case errors.As(err, &locked), errors.As(err, &foreign), errors.As(err, &version), dfs.Is(err, dfs.IncorrectVersion), dfs.Is(err, dfs.IllegalState):
 			return nil, err
 		case !j.opt.AllowMissing:
-			return nil, &MissingError{Dir: d.path, Err: err}
+			return nil, &MissingError{Dir: d.path, Err: err, Others: j.others(d)}
 		default:
 			d.err = err
 			continue

@@ -53,7 +53,7 @@ func (r *recovery) run() error {
 	for _, group := range r.hist.images() {
 		start := group[0].TxID
 		if reach := r.hist.reaches(start + 1); reach < r.hist.claim {
-			err := fmt.Errorf("journal: from the image of transaction %d the log doesn't reach: %w", start, r.hist.missing(reach+1, r.hist.claim))
+			err := fmt.Errorf("journal: behind the image of transaction %d the log lacks its end: %w", start, r.hist.missing(reach+1, r.hist.claim))
 			return errors.Join(append(failures, err)...)
 		}
 		err := r.load(group)

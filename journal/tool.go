@@ -110,7 +110,7 @@ func (r *Report) unusable() error {
 		if d.err != nil && dfs.Is(d.err, dfs.IllegalState) {
 			errs = append(errs, d.err)
 		} else if d.err != nil {
-			errs = append(errs, &MissingError{Dir: d.Dir, Err: d.err})
+			errs = append(errs, &MissingError{Dir: d.Dir, Err: d.err, Others: slices.ContainsFunc(r.Dirs, func(o DirReport) bool { return o.err == nil })})
 		}
 	}
 	return errors.Join(errs...)

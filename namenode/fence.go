@@ -140,7 +140,7 @@ func (n *NameNode) checkFence(ctx context.Context, req *control.RegisterRequest)
 	if mine := n.epoch(); req.ServedEpoch > mine {
 		n.superseded(req, mine)
 		return dfs.Errorf(dfs.Fenced, "datanode %s has served a name node of this cluster with the newer start epoch %s; this one has %s",
-			req.Node.UUID, epochText(req.ServedEpoch), epochText(mine))
+			req.Node.UUID, dfs.EpochText(req.ServedEpoch), dfs.EpochText(mine))
 	}
 	n.checkTold(req)
 	return n.admitProcess(ctx, req, now)
@@ -150,11 +150,13 @@ func (n *NameNode) checkFence(ctx context.Context, req *control.RegisterRequest)
 func (n *NameNode) superseded(req *control.RegisterRequest, mine uint64) {
 	f := &n.fence
 	f.mu.Lock()
-	f.newer, f.who = max(f.newer, req.ServedEpoch), addrText(req.Node)
+	if req.ServedEpoch > f.newer { // one datanode speaks for all: each of them says it at every heartbeat
+		f.newer, f.who = req.ServedEpoch, addrText(req.Node)
+	}
 	f.mu.Unlock()
 	if n.hold() {
 		n.log.Error("another name node of this cluster has taken over, or this is an older copy of its name directory: nothing is changed any more",
-			"epoch", epochText(mine), "newer", epochText(req.ServedEpoch), "datanode", addrText(req.Node))
+			"epoch", dfs.EpochText(mine), "newer", dfs.EpochText(req.ServedEpoch), "datanode", addrText(req.Node))
 	}
 }
 
@@ -169,7 +171,7 @@ func (n *NameNode) checkTold(req *control.RegisterRequest) {
 	if known && (end == 0 || req.TxID <= end) {
 		return
 	}
-	why := fmt.Sprintf("datanode %s was told that transaction %d of start epoch %s is durable", addrText(req.Node), req.TxID, epochText(req.ToldEpoch))
+	why := fmt.Sprintf("datanode %s was told that transaction %d of start epoch %s is durable", addrText(req.Node), req.TxID, dfs.EpochText(req.ToldEpoch))
 	if known {
 		why += fmt.Sprintf("; this log has that epoch up to transaction %d only", end)
 	} else {
@@ -204,7 +206,7 @@ func (n *NameNode) hold() bool {
 	why := ""
 	switch {
 	case newer != 0:
-		why = fmt.Sprintf("Datanode %s has served a name node of this cluster with the newer start epoch %s: that one is the name node now, or this is an older copy of its directory.", who, epochText(newer))
+		why = fmt.Sprintf("Datanode %s has served a name node of this cluster with the newer start epoch %s: that one is the name node now, or this is an older copy of its directory.", who, dfs.EpochText(newer))
 	case !n.safe.isStartup():
 		return false
 	case lost > 0:
@@ -360,7 +362,7 @@ func (n *NameNode) Warnings() (list []string) {
 	f := &n.fence
 	f.mu.Lock()
 	if f.newer != 0 {
-		list = append(list, fmt.Sprintf("datanode %s has served a name node of this cluster with the newer start epoch %s", f.who, epochText(f.newer)))
+		list = append(list, fmt.Sprintf("datanode %s has served a name node of this cluster with the newer start epoch %s", f.who, dfs.EpochText(f.newer)))
 	}
 	for _, why := range f.lost {
 		list = append(list, why)
@@ -375,9 +377,6 @@ func (n *NameNode) Warnings() (list []string) {
 	slices.Sort(list)
 	return list
 }
-
-// epochText shows a start epoch as its count and its random part.
-func epochText(e uint64) string { return fmt.Sprintf("%d.%08x", e>>32, uint32(e)) }
 
 func addrText(id dfs.DatanodeID) string {
 	return fmt.Sprintf("%s:%d (%s)", id.IP, id.XferPort, id.UUID)

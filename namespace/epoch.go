@@ -58,7 +58,7 @@ func (s *State) beginEpoch(o *BeginEpoch) error {
 
 func (s *State) checkEpoch(o *BeginEpoch) error {
 	if o.Number <= s.epochs.now.Number {
-		return dfs.Errorf(dfs.IllegalState, "start epoch %d does not come after epoch %d", o.Number, s.epochs.now.Number)
+		return dfs.Errorf(dfs.IllegalState, "start epoch %s does not come after epoch %s", dfs.EpochText(o.Number), dfs.EpochText(s.epochs.now.Number))
 	}
 	if o.Block > maxBlockID || o.Stamp > maxStamp {
 		return dfs.Errorf(dfs.IllegalArgument, "no ids are left at block id %d, generation stamp %d", o.Block, o.Stamp)

@@ -140,7 +140,7 @@ func configureCluster(cfg *minicluster.Config, dirs, overrides []string) error {
 		return err
 	}
 	nodeconf.Warn(cfg.Log, conf, nodeconf.NameNodeProgram, nodeconf.DataNodeProgram)
-	if cfg.Access, err = nodeconf.Access(conf); err != nil {
+	if cfg.Access, err = nodeconf.Access(conf, cfg.Log); err != nil {
 		return err
 	}
 	// Both went through above; only a racks' file that has gone since could still fail.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"redoubt/internal/hadoopconf"
 	"redoubt/wire/control"
 )
 
@@ -218,4 +220,41 @@ func TestRecoverOffersAndTakesNothingUnasked(t *testing.T) {
 	now, err := os.ReadFile(images[0])
 	require.NoError(t, err)
 	require.Equal(t, data, now, "looking changes nothing")
+}
+
+// TestAdvice starts with directories that are not there. A new cluster is proposed only if
+// no other directory holds anything.
+func TestAdvice(t *testing.T) {
+	top := t.TempDir()
+	names, edits, none := filepath.Join(top, "names"), filepath.Join(top, "edits"), filepath.Join(top, "none")
+	ports := []string{"-D", "dfs.namenode.rpc-address=127.0.0.1:0", "-D", "dfs.namenode.http-address=127.0.0.1:0"}
+	code, _, _ := invoke(t, nil, append([]string{"format", nameDir(names), "-Ddfs.namenode.edits.dir=" + edits}, ports...)...)
+	require.Equal(t, 0, code)
+	const fresh, back = "make a new cluster there with: namenode format", "it may hold what the others miss"
+	for _, tc := range []struct {
+		args      []string
+		says, not string
+	}{
+		{[]string{nameDir(none)}, fresh, back},
+		{[]string{nameDir(none + "," + none + "2")}, fresh, back},
+		{[]string{nameDir(names), "-Ddfs.namenode.edits.dir=" + none}, back, fresh},
+		{[]string{nameDir(names + "," + none), "-Ddfs.namenode.edits.dir=" + edits}, back, fresh},
+	} {
+		code, _, errText := invoke(t, nil, append(append([]string{"run"}, tc.args...), ports...)...)
+		require.Equal(t, 1, code)
+		require.Contains(t, errText, tc.says)
+		require.NotContains(t, errText, tc.not, "%v", tc.args)
+	}
+}
+
+// TestRefreshIsLogged holds that what the guard says goes where the name node's log goes.
+func TestRefreshIsLogged(t *testing.T) {
+	conf, err := hadoopconf.Load(hadoopconf.System{ReadFile: os.ReadFile, LookupEnv: os.LookupEnv}, nil,
+		[]string{"dfs.namenode.name.dir=" + t.TempDir(), "fs.defaultFS=hdfs://127.0.0.1:0"})
+	require.NoError(t, err)
+	var log bytes.Buffer
+	cfg, err := newApp(nil, io.Discard, io.Discard).serverConfig(conf, slog.New(slog.NewTextHandler(&log, nil)))
+	require.NoError(t, err)
+	require.NoError(t, cfg.Access.RefreshProxies())
+	require.Contains(t, log.String(), `msg="read again" what="proxy users"`)
 }

@@ -18,6 +18,7 @@ import (
 	"redoubt/internal/hadoopconf"
 	"redoubt/internal/nameserver"
 	"redoubt/internal/nodeconf"
+	"redoubt/journal"
 	"redoubt/namenode"
 )
 
@@ -72,13 +73,12 @@ func runRun(ctx context.Context, a *app, args []string) int {
 	if err := l.UnmarshalText([]byte(*level)); err != nil {
 		return a.fail("run", fmt.Errorf("--log-level %s: want debug, info, warn or error", *level), exitUsage)
 	}
-	cfg, err := a.serverConfig(conf)
+	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: l}))
+	cfg, err := a.serverConfig(conf, log)
 	if err != nil {
 		return a.fail("run", err, exitUsage)
 	}
 	cfg.Pprof = *pprof
-	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: l}))
-	cfg.NameNode.Log = log
 	nodeconf.Warn(log, conf, nodeconf.NameNodeProgram)
 	out, err := a.openAudit(*audit)
 	if err != nil {
@@ -116,12 +116,12 @@ func runRun(ctx context.Context, a *app, args []string) int {
 }
 
 // serverConfig is everything that run needs.
-func (a *app) serverConfig(conf *hadoopconf.Conf) (cfg nameserver.Config, err error) {
+func (a *app) serverConfig(conf *hadoopconf.Conf, log *slog.Logger) (cfg nameserver.Config, err error) {
 	if cfg.NameNode, err = nodeconf.NameNode(conf); err != nil {
 		return cfg, err
 	}
-	cfg.NameNode.Superuser = a.user()
-	if cfg.NameNode.Topology, err = nodeconf.Topology(conf, slog.Default); err != nil {
+	cfg.NameNode.Superuser, cfg.NameNode.Log = a.user(), log
+	if cfg.NameNode.Topology, err = nodeconf.Topology(conf, func() *slog.Logger { return log }); err != nil {
 		return cfg, err
 	}
 	if cfg.RPC, err = nodeconf.RPCAddress(conf); err != nil {
@@ -130,7 +130,7 @@ func (a *app) serverConfig(conf *hadoopconf.Conf) (cfg nameserver.Config, err er
 	cfg.Service = nodeconf.ServiceAddress(conf)
 	cfg.HTTP, cfg.Hosts = nodeconf.HTTPAddress(conf), nodeconf.HTTPHosts(conf)
 	cfg.Buffered = nodeconf.Buffered(conf)
-	cfg.Access, err = nodeconf.Access(conf)
+	cfg.Access, err = nodeconf.Access(conf, log)
 	return cfg, err
 }
 
@@ -185,8 +185,9 @@ func runCheckpoint(ctx context.Context, a *app, args []string) int {
 
 // explain adds what to do to errors that have an obvious way out.
 func explain(err error, dirs []string) error {
+	var missing *journal.MissingError
 	switch {
-	case errors.Is(err, iofs.ErrNotExist) && strings.Contains(err.Error(), "lock name directory"),
+	case errors.As(err, &missing) && !missing.Others && errors.Is(err, iofs.ErrNotExist),
 		dfs.Is(err, dfs.IllegalState) && strings.Contains(err.Error(), "formatted"):
 		return fmt.Errorf("%w\n%s: make a new cluster there with: namenode format", err, strings.Join(dirs, ", "))
 	case dfs.Is(err, dfs.Corrupt), errors.Is(err, editlog.ErrNotEditLog), errors.Is(err, fsimage.ErrNotImage):

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -110,6 +111,9 @@ func TestTwoNameNodesOnCopies(t *testing.T) {
 	require.Contains(t, log1.String(), "another name node of this cluster has taken over")
 	eventually(t, func() bool { return strings.Contains(logD.String(), "has served a newer one of the same cluster") }, "the datanodes say whom they refuse")
 
+	said := regexp.MustCompile(`newer=(\S+)`).FindStringSubmatch(log1.String())
+	require.Contains(t, logD.String(), "a newer one of the same cluster, "+said[1], "both sides name the epoch alike")
+
 	// The newer one is behind: what the first acknowledged later it keeps, and says so.
 	eventually(t, func() bool { return nn2.NameNode().Blocks().Blocks.Future > 0 }, "it meets what only the other one knows")
 	require.Contains(t, nn2.NameNode().SafeModeText(), "older copy of the name directory")
@@ -132,6 +136,7 @@ func TestTwoNameNodesOnCopies(t *testing.T) {
 	_, err = c.NameNode().SetSafeMode(t.Context(), super, dfs.SafeModeLeave)
 	require.NoError(t, err)
 	require.NotEmpty(t, c.NameNode().SafeModeText(), "without force the older one stays where it is")
+	require.Equal(t, 1, strings.Count(log1.String(), "has taken over"), "not at every heartbeat of every datanode")
 }
 
 // TestTwoProcessesWithOneIdentity starts a datanode on a copy of another one's volume. The

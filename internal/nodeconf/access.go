@@ -19,8 +19,8 @@ func Groups(conf *hadoopconf.Conf) (namenode.GroupSource, error) {
 }
 
 // Access reads who may connect and who may act for others.
-func Access(conf *hadoopconf.Conf) (*authorize.Guard, error) {
-	return authorize.New(conf, slog.Default())
+func Access(conf *hadoopconf.Conf, log *slog.Logger) (*authorize.Guard, error) {
+	return authorize.New(conf, log)
 }
 
 // access is the same with the groups by which it decides.
@@ -29,6 +29,6 @@ func access(conf *hadoopconf.Conf) (*authorize.Guard, authorize.Groups, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	guard, err := Access(conf)
+	guard, err := Access(conf, slog.Default())
 	return guard, groups.Groups, err
 }

@@ -1,6 +1,7 @@
 package nodeconf
 
 import (
+	"cmp"
 	"log/slog"
 
 	"redoubt/datanode"
@@ -18,7 +19,7 @@ func OverNameNode(conf *hadoopconf.Conf, cfg *namenode.Config) error {
 	}
 	mine := *cfg
 	got.FS, got.NameDirs, got.Superuser, got.Log, got.Audit, got.OnFailure = mine.FS, mine.NameDirs, mine.Superuser, mine.Log, mine.Audit, mine.OnFailure
-	if got.Topology, err = Topology(conf, slog.Default); err != nil {
+	if got.Topology, err = Topology(conf, func() *slog.Logger { return cmp.Or(mine.Log, slog.Default()) }); err != nil {
 		return err
 	}
 	if got.Topology == nil {
