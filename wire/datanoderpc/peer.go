@@ -35,9 +35,13 @@ func initRecovery(dn control.DataNode, c *hadooprpc.Call, r *hdfspb.InitReplicaR
 	if err != nil {
 		return nil, err
 	}
-	return &hdfspb.InitReplicaRecoveryResponse{
+	resp := &hdfspb.InitReplicaRecoveryResponse{
 		ReplicaFound: ptr(true), State: hdfspb.ReplicaState(info.State).Enum(), Block: wireBlock(info.Block),
-	}, nil
+	}
+	if info.Cut {
+		resp.Cut = &info.Cut
+	}
+	return resp, nil
 }
 
 func updateReplica(dn control.DataNode, c *hadooprpc.Call, r *hdfspb.UpdateReplicaUnderRecoveryRequest) (hadooprpc.Marshaler, error) {
@@ -120,7 +124,7 @@ func (p *Peer) InitRecovery(ctx context.Context, q *control.InitRecoveryRequest)
 	case resp.Block == nil || resp.State == nil || resp.Block.GetBlockId() != uint64(q.Block.ID):
 		return nil, dfs.Errorf(dfs.Other, "%s answers for %v without telling its replica", p.Target.Node.UUID, q.Block)
 	}
-	return &control.ReplicaInfo{Block: block(resp.Block), State: dfs.ReplicaState(resp.GetState())}, nil
+	return &control.ReplicaInfo{Block: block(resp.Block), State: dfs.ReplicaState(resp.GetState()), Cut: resp.GetCut()}, nil
 }
 
 // UpdateReplica calls updateReplicaUnderRecovery.

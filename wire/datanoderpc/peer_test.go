@@ -40,7 +40,7 @@ func (r *replica) UpdateReplica(_ context.Context, q *control.UpdateReplicaReque
 
 // TestPeers has one datanode ask another for its replica, by Hadoop's protocol.
 func TestPeers(t *testing.T) {
-	dn := &replica{info: control.ReplicaInfo{Block: dfs.Block{ID: 7, GenStamp: 1001, Length: 50}, State: dfs.ReplicaRWR}}
+	dn := &replica{info: control.ReplicaInfo{Block: dfs.Block{ID: 7, GenStamp: 1001, Length: 50}, State: dfs.ReplicaRWR, Cut: true}}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	srv := &hadooprpc.Server{}

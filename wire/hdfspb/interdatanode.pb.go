@@ -137,10 +137,12 @@ func (x *InitReplicaRecoveryRequest) GetBlock() *RecoveringBlock {
 
 // state and block are there when the replica is.
 type InitReplicaRecoveryResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ReplicaFound  *bool                  `protobuf:"varint,1,req,name=replicaFound" json:"replicaFound,omitempty"`
-	State         *ReplicaState          `protobuf:"varint,2,opt,name=state,enum=redoubt.hdfs.ReplicaState" json:"state,omitempty"`
-	Block         *Block                 `protobuf:"bytes,3,opt,name=block" json:"block,omitempty"`
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	ReplicaFound *bool                  `protobuf:"varint,1,req,name=replicaFound" json:"replicaFound,omitempty"`
+	State        *ReplicaState          `protobuf:"varint,2,opt,name=state,enum=redoubt.hdfs.ReplicaState" json:"state,omitempty"`
+	Block        *Block                 `protobuf:"bytes,3,opt,name=block" json:"block,omitempty"`
+	// Redoubt's own, which Hadoop passes over: the replica may be shorter than what was acknowledged.
+	Cut           *bool `protobuf:"varint,1000,opt,name=cut" json:"cut,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -194,6 +196,13 @@ func (x *InitReplicaRecoveryResponse) GetBlock() *Block {
 		return x.Block
 	}
 	return nil
+}
+
+func (x *InitReplicaRecoveryResponse) GetCut() bool {
+	if x != nil && x.Cut != nil {
+		return *x.Cut
+	}
+	return false
 }
 
 // block is the replica as InitReplicaRecoveryResponse told it.
@@ -321,11 +330,12 @@ const file_interdatanode_proto_rawDesc = "" +
 	"\x13interdatanode.proto\x12\fredoubt.hdfs\x1a\n" +
 	"hdfs.proto\x1a\x16datanodeprotocol.proto\"Q\n" +
 	"\x1aInitReplicaRecoveryRequest\x123\n" +
-	"\x05block\x18\x01 \x02(\v2\x1d.redoubt.hdfs.RecoveringBlockR\x05block\"\x9e\x01\n" +
+	"\x05block\x18\x01 \x02(\v2\x1d.redoubt.hdfs.RecoveringBlockR\x05block\"\xb1\x01\n" +
 	"\x1bInitReplicaRecoveryResponse\x12\"\n" +
 	"\freplicaFound\x18\x01 \x02(\bR\freplicaFound\x120\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1a.redoubt.hdfs.ReplicaStateR\x05state\x12)\n" +
-	"\x05block\x18\x03 \x01(\v2\x13.redoubt.hdfs.BlockR\x05block\"\xb7\x01\n" +
+	"\x05block\x18\x03 \x01(\v2\x13.redoubt.hdfs.BlockR\x05block\x12\x11\n" +
+	"\x03cut\x18\xe8\a \x01(\bR\x03cut\"\xb7\x01\n" +
 	"!UpdateReplicaUnderRecoveryRequest\x121\n" +
 	"\x05block\x18\x01 \x02(\v2\x1b.redoubt.hdfs.ExtendedBlockR\x05block\x12\x1e\n" +
 	"\n" +
