@@ -169,6 +169,24 @@ func (h *history) logAway() error {
 	return nil
 }
 
+// noLog is the error of a start from images alone. A name node that has run leaves a log and
+// a watermark beside every image, so here both were removed, and nothing tells what was lost.
+func (h *history) noLog() error {
+	var newest dfs.TxID
+	for _, s := range h.all {
+		if s.mark != nil || s.markBad != nil || len(s.segments) > 0 {
+			return nil
+		}
+		if len(s.images) > 0 {
+			newest = max(newest, s.images[0].TxID)
+		}
+	}
+	if newest == 0 {
+		return nil
+	}
+	return dfs.Errorf(dfs.Corrupt, "journal: there is an image of transaction %d, but neither a log nor a watermark beside it in %s: what came after it is lost", newest, h.places())
+}
+
 // forked is the last transaction that all lines have in common.
 func (h *history) forked() dfs.TxID {
 	at := endless

@@ -46,7 +46,7 @@ func (r *recovery) run() error {
 	if err := r.hist.split(); err != nil && !r.dry {
 		return err
 	}
-	if err := r.hist.logAway(); err != nil {
+	if err := errors.Join(r.hist.logAway(), r.hist.noLog()); err != nil {
 		return err
 	}
 	var failures []error

@@ -296,3 +296,36 @@ func TestWatermarkIsSyncedInTime(t *testing.T) {
 		require.NoError(t, j.Close())
 	})
 }
+
+// TestImagesAlone: without log and watermark a start is refused, and recover goes on from the
+// image. A directory that was only formatted starts.
+func TestImagesAlone(t *testing.T) {
+	fs := formatted(t, "/a")
+	opt := options(fs, newMachine(), "/a")
+	opt.NoFinalCheckpoint = false
+	j := open(t, opt)
+	propose(t, j, 1, 5)
+	require.NoError(t, j.Close())
+	for _, name := range files(t, fs, "/a") {
+		if strings.HasPrefix(name, "edits_") || name == watermarkFile {
+			require.NoError(t, fs.Remove("/a/current/"+name))
+		}
+	}
+	before := files(t, fs, "/a")
+	_, err := Open(background, options(fs, newMachine(), "/a"))
+	require.ErrorContains(t, err, "neither a log nor a watermark")
+	require.Equal(t, before, files(t, fs, "/a"))
+	rep, err := Inspect(fs, []string{"/a"})
+	require.NoError(t, err)
+	require.False(t, rep.Recoverable)
+	require.Len(t, rep.Choices, 1)
+	require.NoError(t, Recover(fs, []string{"/a"}, rep.Choices[0].ID))
+	m := newMachine()
+	j = open(t, options(fs, m, "/a"))
+	require.Equal(t, upTo(5), m.list)
+	require.NoError(t, j.Close())
+
+	fresh := formatted(t, "/a")
+	require.NoError(t, fresh.Remove("/a/current/"+watermarkFile))
+	require.NoError(t, open(t, options(fresh, newMachine(), "/a")).Close())
+}

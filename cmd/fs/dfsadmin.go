@@ -202,6 +202,9 @@ func (a *admin) safeMode(args []string) error {
 		}
 		on, err = a.c.SetSafeMode(a.ctx, action)
 	}
+	if err == nil && on && args[0] == "leave" {
+		a.whySafe()
+	}
 	if err == nil {
 		fmt.Fprintf(a.out, "Safe mode is %s\n", map[bool]string{true: "ON", false: "OFF"}[on])
 	}

@@ -64,6 +64,22 @@ func (a *admin) reportWarnings() error {
 	return nil
 }
 
+// whySafe tells on standard error what keeps a name node of ours in safe mode although it was
+// to leave it. That it can't be asked is no failure of the command.
+func (a *admin) whySafe() {
+	for _, addr := range a.nodes {
+		c := control.NewAdminClient(control.ClientConfig{Addr: addr, User: a.user})
+		warnings, err := c.Warnings(a.ctx)
+		if cerr := c.Close(); err != nil || cerr != nil {
+			continue
+		}
+		for _, w := range warnings {
+			fmt.Fprintf(a.err, "safemode: %s\n", w)
+		}
+		fmt.Fprintln(a.err, "safemode: only forceExit leaves it in spite of that")
+	}
+}
+
 // unknownCall reports whether a server does not know a protocol or method.
 func unknownCall(err error) bool {
 	return dfs.Is(err, dfs.NoSuchProtocol) || dfs.Is(err, dfs.NoSuchMethod)
