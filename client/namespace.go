@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"math"
+	"slices"
 
 	"redoubt/dfs"
 	"redoubt/wire/hdfspb"
@@ -88,10 +89,17 @@ func (c *Client) ContentSummary(ctx context.Context, path string) (*dfs.ContentS
 		return nil, err
 	}
 	s := resp.Summary
-	return &dfs.ContentSummary{
+	sum := &dfs.ContentSummary{
 		Length: int64(s.GetLength()), Files: int64(s.GetFileCount()), Directories: int64(s.GetDirectoryCount()),
 		Space: int64(s.GetSpaceConsumed()), NSQuota: int64(s.GetQuota()), DSQuota: int64(s.GetSpaceQuota()),
-	}, nil
+		TypeQuota: dfs.TypeSpace{-1, -1, -1, -1, -1},
+	}
+	for _, q := range s.GetTypeQuotaInfos().GetTypeQuotaInfo() {
+		if k := slices.Index(dfs.QuotaTypes[:], dfs.StorageType(q.GetType())); k >= 0 {
+			sum.TypeQuota[k], sum.TypeSpace[k] = int64(q.GetQuota()), int64(q.GetConsumed())
+		}
+	}
+	return sum, nil
 }
 
 // CheckAccess gives a dfs.Permission error when the user may not do what is wanted.

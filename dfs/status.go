@@ -69,6 +69,9 @@ type ContentSummary struct {
 	Space       int64 // length times replication, per block
 	NSQuota     int64
 	DSQuota     int64
+	TypeQuota   TypeSpace // quotas by storage type
+	TypeUsed    TypeSpace // what counts for them, if any is set; else as TypeSpace
+	TypeSpace   TypeSpace // length of the replicas that a storage policy wants on the medium
 }
 
 // ServerDefaults is what clients take for settings that their user left open.
@@ -126,6 +129,9 @@ func StorageTypeNamed(name string) (StorageType, bool) {
 // QuotaTypes are the media that can have a quota, in the order in which HDFS's tools show
 // them. Memory has none: what is in it is on its way to a disk.
 var QuotaTypes = [...]StorageType{StorageSSD, StorageDisk, StorageArchive, StorageProvided, StorageNVDIMM}
+
+// TypeSpace is bytes on each medium that can have a quota, in the order of QuotaTypes.
+type TypeSpace [len(QuotaTypes)]int64
 
 // HasQuota reports whether a medium can have a quota.
 func (t StorageType) HasQuota() bool { return slices.Contains(QuotaTypes[:], t) }

@@ -66,15 +66,16 @@ type FileConfig struct {
 	Guards       GuardConfig
 }
 
-// AttrConfig is about access control lists and extended attributes.
+// AttrConfig is about access control lists, extended attributes and quotas.
 type AttrConfig struct {
 	NoACLs   bool // the opposite of dfs.namenode.acls.enabled
 	NoXAttrs bool // the opposite of dfs.namenode.xattrs.enabled
 	// MaskInherited is the opposite of dfs.namenode.posix.acl.inheritance.enabled: the
 	// client's umask bounds what a new inode inherits.
 	MaskInherited bool
-	MaxXAttrs     int // dfs.namenode.fs-limits.max-xattrs-per-inode, 32; negative: none
-	MaxXAttrSize  int // dfs.namenode.fs-limits.max-xattr-size, 16384 bytes of name and value
+	MaxXAttrs     int  // dfs.namenode.fs-limits.max-xattrs-per-inode, 32; negative: none
+	MaxXAttrSize  int  // dfs.namenode.fs-limits.max-xattr-size, 16384 bytes of name and value
+	NoTypeQuotas  bool // the opposite of dfs.quota.by.storage.type.enabled: none can be set; those that are count
 }
 
 // SafeModeConfig says when a started name node leaves safe mode.

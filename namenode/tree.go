@@ -301,18 +301,18 @@ const (
 	quotaClear = -1
 )
 
-// SetQuota limits a directory's inodes and bytes. The largest int64 keeps a limit and -1
+// SetQuota limits a directory's inodes and bytes, or its bytes on one medium. The largest int64 keeps a limit and -1
 // takes it away.
 func (n *NameNode) SetQuota(ctx context.Context, c *dfs.Caller, path string, nsQuota, dsQuota int64, typ dfs.StorageType) error {
+	if typ != 0 {
+		return n.setTypeQuota(ctx, c, path, nsQuota, dsQuota, typ)
+	}
 	if nsQuota <= 0 && nsQuota != quotaClear || dsQuota < quotaClear {
 		return &dfs.Error{Kind: dfs.RuntimeIllegal, Path: path, Msg: "Invalid values for quota : " + strconv.FormatInt(nsQuota, 10) + " and " + strconv.FormatInt(dsQuota, 10)}
 	}
 	cmd := quotaCommand(nsQuota, dsQuota)
 	if err := n.CheckSuperuser(c, cmd); err != nil {
 		return err
-	}
-	if typ != 0 {
-		return &dfs.Error{Kind: dfs.Unsupported, Path: path, Msg: "Quotas by storage type are not supported"}
 	}
 	_, err := n.setAttr(ctx, c, cmd, "set quota on", path, permit{}, func(r *request, ino *namespace.Inode, op *namespace.SetAttr) error {
 		if !ino.IsDir() {
@@ -326,10 +326,43 @@ func (n *NameNode) SetQuota(ctx context.Context, c *dfs.Caller, path string, nsQ
 		}
 		return nil
 	})
+	return noQuotaDir(err, path)
+}
+
+func noQuotaDir(err error, path string) error {
 	if dfs.Is(err, dfs.NotFound) {
-		err = &dfs.Error{Kind: dfs.NotFound, Path: path, Msg: "Directory does not exist: " + path}
+		return &dfs.Error{Kind: dfs.NotFound, Path: path, Msg: "Directory does not exist: " + path}
 	}
 	return err
+}
+
+// setTypeQuota limits the bytes of one medium. -1 and the largest int64 take the limit away.
+func (n *NameNode) setTypeQuota(ctx context.Context, c *dfs.Caller, path string, nsQuota, quota int64, typ dfs.StorageType) error {
+	cmd := quotaCommand(nsQuota, quota)
+	if err := n.CheckSuperuser(c, cmd); err != nil {
+		return err
+	}
+	switch {
+	case nsQuota < quotaClear || quota < quotaClear:
+		return &dfs.Error{Kind: dfs.RuntimeIllegal, Path: path,
+			Msg: "Illegal value for nsQuota or ssQuota : " + strconv.FormatInt(nsQuota, 10) + " and " + strconv.FormatInt(quota, 10)}
+	case n.cfg.Attrs.NoTypeQuotas || nsQuota != quotaKeep:
+		return &dfs.Error{Kind: dfs.Unsupported, Path: path, Msg: "Failed to set quota by storage type because either" + // HDFS has no blank here
+			"dfs.quota.by.storage.type.enabled is set to " + strconv.FormatBool(!n.cfg.Attrs.NoTypeQuotas) + " or nsQuota value is illegal " + strconv.FormatInt(nsQuota, 10)}
+	case !typ.HasQuota():
+		return &dfs.Error{Kind: dfs.RuntimeIllegal, Path: path, Msg: "Don't support Quota for storage type : " + typ.String()}
+	}
+	if quota == quotaKeep {
+		quota = quotaClear
+	}
+	_, err := n.setAttr(ctx, c, cmd, "set quota on", path, permit{}, func(r *request, ino *namespace.Inode, op *namespace.SetAttr) error {
+		if !ino.IsDir() {
+			return &dfs.Error{Kind: dfs.NotDirectory, Path: path, Msg: "`" + path + "': Is not a directory"}
+		}
+		op.Mask, op.DSQuota, op.QuotaType = op.Mask|namespace.AttrTypeQuota, quota, uint8(typ)
+		return nil
+	})
+	return noQuotaDir(err, path)
 }
 
 // quotaCommand is HDFS's name for a change of quotas.

@@ -255,7 +255,8 @@ func TestReads(t *testing.T) {
 
 	sum, err := r.ContentSummary(by("root"), "/d")
 	require.NoError(t, err)
-	require.Equal(t, dfs.ContentSummary{Length: 1<<20 + 15, Files: 2, Directories: 2, Space: 3 * (1<<20 + 15), NSQuota: -1, DSQuota: -1}, *sum)
+	require.Equal(t, dfs.ContentSummary{Length: 1<<20 + 15, Files: 2, Directories: 2, Space: 3 * (1<<20 + 15), NSQuota: -1, DSQuota: -1,
+		TypeQuota: dfs.TypeSpace{-1, -1, -1, -1, -1}}, *sum)
 	_, err = r.ContentSummary(by("bob"), "/d")
 	kindAndText(t, err, dfs.Permission, `access=READ_EXECUTE, inode="/d/sub"`)
 	_, err = r.ContentSummary(by("root"), "/none")

@@ -29,13 +29,18 @@ func (s *State) checkSetAttr(o *SetAttr) (uint32, error) {
 		return 0, dfs.Errorf(dfs.IllegalArgument, "time is out of range: mtime %d, atime %d", o.ModTime, o.AccessTime)
 	case o.Mask&AttrOwner != 0 && s.strings.full(o.Owner) || o.Mask&AttrGroup != 0 && s.strings.full(o.Group):
 		return 0, dfs.Errorf(dfs.Other, "too many different user and group names")
-	case o.Mask&(AttrNSQuota|AttrDSQuota) != 0 && !in.isDir():
+	case o.Mask&(AttrNSQuota|AttrDSQuota|AttrTypeQuota) != 0 && !in.isDir():
 		path := s.pathOf(i)
 		return 0, &dfs.Error{Kind: dfs.NotDirectory, Path: path, Msg: "`" + path + "': Is not a directory"}
-	case o.Mask&(AttrNSQuota|AttrDSQuota) != 0 && o.QuotaType != 0:
-		return 0, dfs.Errorf(dfs.Unsupported, "quotas by storage type are not supported")
+	case o.checkTypeQuota() != nil:
+		return 0, o.checkTypeQuota()
 	case o.Mask&AttrReplication != 0 && in.isFile() && o.Replication > in.replication():
-		return i, s.verifyQuota(in.parent, 0, s.space(i)/max(int64(in.replication()), 1)*int64(o.Replication-in.replication()), 0)
+		g := growth{ds: s.space(i) / max(int64(in.replication()), 1) * int64(o.Replication-in.replication())}
+		if s.typed() {
+			addTypes(&g.types, s.policyOf(i), s.bytes(i), o.Replication)
+			addTypes(&g.types, s.policyOf(i), -s.bytes(i), in.replication())
+		}
+		return i, s.verifyQuota(in.parent, g, 0)
 	}
 	return i, nil
 }
@@ -46,6 +51,22 @@ func (s *State) setAttr(o *SetAttr) (any, error) {
 		return nil, err
 	}
 	r := &AttrChange{OK: true}
+	if o.Mask&(AttrReplication|AttrPolicy) != 0 && s.typed() {
+		s.retyped(i, func() { s.changeAttrs(i, o, r) })
+	} else {
+		s.changeAttrs(i, o, r)
+	}
+	if o.Mask&(AttrNSQuota|AttrDSQuota) != 0 {
+		s.setQuota(i, o)
+	}
+	if o.Mask&AttrTypeQuota != 0 {
+		s.setTypeQuota(i, o)
+	}
+	return r, nil
+}
+
+// changeAttrs changes all but quotas.
+func (s *State) changeAttrs(i uint32, o *SetAttr, r *AttrChange) {
 	if o.Mask&AttrReplication != 0 {
 		if in := s.inodes.at(i); in.isFile() {
 			r.OldReplication = in.replication()
@@ -95,10 +116,6 @@ func (s *State) setAttr(o *SetAttr) (any, error) {
 	if isFile {
 		s.charge(in.parent, 0, s.space(i)-space)
 	}
-	if o.Mask&(AttrNSQuota|AttrDSQuota) != 0 {
-		s.setQuota(i, o)
-	}
-	return r, nil
 }
 
 func quotaSum(id uint64, q Quota) sum {
@@ -152,21 +169,37 @@ func (s *State) charge(dir uint32, ns, ds int64) {
 	}
 }
 
+// growth is what an op adds to a directory.
+type growth struct {
+	ns, ds int64
+	types  dfs.TypeSpace
+}
+
+// verifyFile tells whether the quotas above a file bear more bytes of it, and their replicas.
+func (s *State) verifyFile(file uint32, more int64) error {
+	in := s.inodes.at(file)
+	return s.verifyQuota(in.parent, growth{ds: more * int64(in.replication()), types: s.typesFor(file, more)}, 0)
+}
+
 // verifyQuota tells whether the quotas from a directory up bear more inodes and bytes.
 // Directories that are above except too are not asked: what is moved is in there already.
-func (s *State) verifyQuota(dir uint32, ns, ds int64, except uint32) error {
-	if s.feature.quotas.Len() == 0 || ns <= 0 && ds <= 0 {
+func (s *State) verifyQuota(dir uint32, g growth, except uint32) error {
+	if !s.typed() && (s.feature.quotas.Len() == 0 || g.ns <= 0 && g.ds <= 0) {
 		return nil
 	}
+	ns, ds := g.ns, g.ds
 	for ; dir != 0; dir = s.inodes.at(dir).parent {
 		in := s.inodes.at(dir)
 		if except != 0 && s.above(dir, except) {
 			return nil
 		}
-		if !in.has(flagQuota) {
+		if in.group&(flagQuota|flagTypeQuota) == 0 {
 			continue
 		}
-		q, _ := s.feature.quotas.Get(in.id)
+		q, ok := s.feature.quotas.Get(in.id)
+		if !ok {
+			q = Quota{NSLimit: -1, DSLimit: -1}
+		}
 		if ns > 0 && q.NSLimit >= 0 && q.NSUsed+ns > q.NSLimit {
 			return dfs.Errorf(dfs.NSQuotaExceeded, "The NameSpace quota (directories and files) of directory %s is exceeded: quota=%d file count=%d",
 				s.pathOf(dir), q.NSLimit, q.NSUsed+ns)
@@ -174,6 +207,11 @@ func (s *State) verifyQuota(dir uint32, ns, ds int64, except uint32) error {
 		if ds > 0 && q.DSLimit >= 0 && q.DSUsed+ds > q.DSLimit {
 			return dfs.Errorf(dfs.DSQuotaExceeded, "The DiskSpace quota of %s is exceeded: quota = %d B = %s but diskspace consumed = %d B = %s",
 				s.pathOf(dir), q.DSLimit, binaryUnits(q.DSLimit), q.DSUsed+ds, binaryUnits(q.DSUsed+ds))
+		}
+		if in.has(flagTypeQuota) {
+			if err := s.verifyTypes(dir, &g.types); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -398,7 +436,7 @@ func (s *State) putXAttrs(i uint32, list []XAttr) {
 
 // dropFeatures takes away what an inode that goes has beside its record.
 func (s *State) dropFeatures(in *inode) {
-	if in.group&(flagACL|flagXAttr|flagQuota) == 0 && !in.has(flagDetached) {
+	if in.group&(flagACL|flagXAttr|flagQuota|flagTypeQuota) == 0 && !in.has(flagDetached) {
 		return
 	}
 	if old, ok := s.feature.acls.Delete(in.id); ok {
@@ -409,6 +447,9 @@ func (s *State) dropFeatures(in *inode) {
 	}
 	if q, ok := s.feature.quotas.Delete(in.id); ok {
 		s.sum.sub(quotaSum(in.id, q))
+	}
+	if q, ok := s.feature.types.Delete(in.id); ok {
+		s.sum.sub(typeQuotaSum(in.id, q))
 	}
 }
 

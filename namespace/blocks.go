@@ -289,6 +289,11 @@ func (s *State) endWriter(file uint32) {
 // space is what a file takes of a space quota: its length times its replication, where a
 // last block that is being written counts as a full one.
 func (s *State) space(file uint32) int64 {
+	return s.bytes(file) * int64(s.inodes.at(file).replication())
+}
+
+// bytes is the part of that for one replica.
+func (s *State) bytes(file uint32) int64 {
 	in := s.inodes.at(file)
 	size := in.size()
 	if last := s.last(file); last != 0 {
@@ -296,7 +301,7 @@ func (s *State) space(file uint32) int64 {
 			size += in.blockSize() - b.size()
 		}
 	}
-	return size * int64(in.replication())
+	return size
 }
 
 // spaced runs a change of one file's blocks and moves the space counters of the
@@ -304,5 +309,9 @@ func (s *State) space(file uint32) int64 {
 func (s *State) spaced(file uint32, change func()) {
 	before := s.space(file)
 	change()
-	s.charge(s.inodes.at(file).parent, 0, s.space(file)-before)
+	in, more := s.inodes.at(file), s.space(file)-before
+	s.charge(in.parent, 0, more)
+	if more != 0 && s.typed() {
+		s.chargeTypes(in.parent, s.typesFor(file, more/int64(in.replication())))
+	}
 }

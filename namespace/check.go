@@ -28,6 +28,9 @@ func (s *State) Check() error {
 	if err := k.groups(); err != nil {
 		return fmt.Errorf("namespace: %w", err)
 	}
+	if err := k.typeQuotas(); err != nil {
+		return fmt.Errorf("namespace: %w", err)
+	}
 	k.epochs()
 	if k.sum != s.sum {
 		return fmt.Errorf("namespace: digest is %x, recomputed %x", s.sum, k.sum)

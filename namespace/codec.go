@@ -18,6 +18,8 @@ type coder struct {
 	b    []byte // written so far, or left to read
 	read bool
 	bad  bool // what was read is not what is expected
+
+	version uint8 // of the op that is read
 }
 
 func (c *coder) fail() { c.bad, c.b = true, nil }

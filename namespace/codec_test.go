@@ -33,6 +33,7 @@ func everyOp() []Op {
 		&Concat{Head: h, Target: 1, Sources: []dfs.InodeID{2, 3, 1 << 40}},
 		&Truncate{Head: h, File: 1, Length: 5, Holder: "h", Machine: "m"},
 		&SetAttr{Head: h, Target: 1, Mask: 511, Mode: 0o700, Owner: "o", Group: "g", ModTime: 5, AccessTime: -1, Replication: 2, Policy: 3, NSQuota: -1, DSQuota: -1 << 40, QuotaType: 1},
+		&SetAttr{Head: h, Target: 1, Mask: AttrTypeQuota, DSQuota: 1 << 40, QuotaType: uint8(dfs.StorageArchive)},
 		&SetACL{Head: h, Target: 1, Mode: 0o750, Entries: []ACLEntry{{Type: 1, Scope: 1, Perm: 7, Name: "staff"}}},
 		&SetXAttr{Head: h, Target: 1, Flags: 1, Space: 2, Name: "n", Value: bytes.Repeat([]byte{7}, 70_000)},
 		&SetXAttr{Head: h, Target: 1, Flags: 128, Name: "n"},

@@ -108,7 +108,7 @@ func (s *State) checkMkdirs(o *Mkdirs) (descent, error) {
 	if s.strings.full(o.Owner) {
 		return d, dfs.Errorf(dfs.Other, "too many different user names")
 	}
-	return d, s.verifyQuota(d.dir, int64(len(d.names)), 0, 0)
+	return d, s.verifyQuota(d.dir, growth{ns: int64(len(d.names))}, 0)
 }
 
 func (s *State) noParent(d descent) error {
@@ -176,11 +176,7 @@ func (s *State) checkCreate(o *Create) (descent, error) {
 	case s.strings.full(o.Owner) || s.strings.full(o.Machine):
 		return d, dfs.Errorf(dfs.Other, "too many different user and host names")
 	}
-	var ns, ds int64 = int64(len(d.names)), 0
-	if d.last != 0 {
-		ds = -s.space(d.last)
-	}
-	return d, s.verifyQuota(d.dir, ns, ds, 0)
+	return d, s.verifyQuota(d.dir, growth{ns: int64(len(d.names))}, 0)
 }
 
 func (s *State) create(o *Create) (any, error) {

@@ -59,6 +59,8 @@ func DescribeSection(name string, chunk []byte, fn func(Description) error) erro
 			d.Kind, d.Time, d.Call = "Retry", r.Time, callText(r.Call)
 		case *QuotaRecord:
 			d.Kind = "Quota"
+		case *TypeQuotaRecord:
+			d.Kind = "TypeQuota"
 		case *ACLRecord:
 			d.Kind = "ACL"
 		case *XAttrRecord:

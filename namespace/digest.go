@@ -99,6 +99,7 @@ const (
 	tagGroup
 	tagMember
 	tagEpoch
+	tagTypeQuota
 )
 
 // place is the digest of where an inode is.

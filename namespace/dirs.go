@@ -118,11 +118,26 @@ func (x *childIndex) find(s *State, name []byte) (run, at int, found bool) {
 	return run, at, found
 }
 
+// place finds a slot in a list that has it, four at a time: this is most of what a delete in
+// a directory of some hundred children costs, and a loop of one at a time is twice as slow where the linker puts it badly.
+func place(list []uint32, slot uint32) int {
+	i := 0
+	for ; i+4 <= len(list); i += 4 {
+		if q := list[i : i+4 : i+4]; q[0] == slot || q[1] == slot || q[2] == slot || q[3] == slot {
+			break
+		}
+	}
+	for list[i] != slot {
+		i++
+	}
+	return i
+}
+
 // remove takes a child out while it still has its name.
 func (t *dirTable) remove(s *State, dir, child uint32) {
 	x := &t.list[dir]
 	if x.runs == nil {
-		i := slices.Index(x.few, child)
+		i := place(x.few, child)
 		last := len(x.few) - 1
 		x.few[i] = x.few[last]
 		x.few = x.few[:last]

@@ -70,7 +70,7 @@ func (s *State) checkAddBlock(o *AddBlock) (a allocation, err error) {
 	none := o.Previous.ID == 0
 	if a.last == 0 {
 		if none {
-			return a, s.verifyQuota(in.parent, 0, in.blockSize()*int64(in.replication()), 0)
+			return a, s.verifyFile(a.file, in.blockSize())
 		}
 		return a, s.badPrevious(a.file, o, "null")
 	}
@@ -101,7 +101,7 @@ func (s *State) checkAddBlock(o *AddBlock) (a allocation, err error) {
 			return a, dfs.Errorf(dfs.Other, "block %s has an impossible length %d", o.Previous, o.Previous.Length)
 		}
 	}
-	return a, s.verifyQuota(in.parent, 0, more*int64(in.replication()), 0)
+	return a, s.verifyFile(a.file, more)
 }
 
 func (s *State) underRecovery(b *block) error {

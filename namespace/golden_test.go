@@ -15,13 +15,21 @@ import (
 )
 
 // Directories of golden files: what the first version wrote, what came to it with parity groups,
-// and with epochs.
+// with epochs and with quotas by storage type.
 // Each kind of op is in one of them.
 const (
 	goldenFirst  = "v1"
 	goldenGroups = "v1-groups"
 	goldenEpochs = "v1-epochs"
+	goldenTypes  = "v1-typequotas"
 )
+
+func goldenDirOf(op Op) string {
+	if versionOf(op) == typeQuotaVersion {
+		return goldenTypes
+	}
+	return goldenDir(op.Kind())
+}
 
 func goldenDir(k Kind) string {
 	switch k {
@@ -85,7 +93,7 @@ func unhex(t *testing.T, text string) []byte {
 // TestGoldenOps holds the record of each op kind: today's code gives the same bytes for
 // the same fields, and reads them.
 func TestGoldenOps(t *testing.T) {
-	for _, dir := range []string{goldenFirst, goldenGroups, goldenEpochs} {
+	for _, dir := range []string{goldenFirst, goldenGroups, goldenEpochs, goldenTypes} {
 		t.Run(dir, func(t *testing.T) { testGoldenOps(t, dir) })
 	}
 }
@@ -94,7 +102,7 @@ func testGoldenOps(t *testing.T, dir string) {
 	g := newGolden(t, dir, "ops.txt", "Records of all kinds of operations: kind, bytes. Their fields stand in everyOp in codec_test.go.")
 	kinds := map[string]bool{}
 	for _, op := range everyOp() {
-		if goldenDir(op.Kind()) != dir {
+		if goldenDirOf(op) != dir {
 			continue
 		}
 		if x, ok := op.(*SetXAttr); ok {
@@ -185,6 +193,7 @@ func TestGoldenLog(t *testing.T) {
 	t.Run(goldenFirst, func(t *testing.T) { testGoldenLog(t, goldenFirst, goldenHistory(t)) })
 	t.Run(goldenGroups, func(t *testing.T) { testGoldenLog(t, goldenGroups, goldenGroupHistory(t)) })
 	t.Run(goldenEpochs, func(t *testing.T) { testGoldenLog(t, goldenEpochs, goldenEpochHistory(t)) })
+	t.Run(goldenTypes, func(t *testing.T) { testGoldenLog(t, goldenTypes, goldenTypeHistory(t)) })
 }
 
 func testGoldenLog(t *testing.T, dir string, h *history) {

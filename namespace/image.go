@@ -252,6 +252,8 @@ func DecodeSection(name string, chunk []byte, fn func(record any) error) error {
 		read = func() any { r := new(XAttrRecord); r.code(c); return r }
 	case SectionSettings:
 		read = func() any { r := new(SettingRecord); r.code(c); return r }
+	case SectionTypeQuotas:
+		read = func() any { r := new(TypeQuotaRecord); r.code(c); return r }
 	case SectionEpochs:
 		read = func() any { r := new(Epoch); r.code(c); return r }
 	case SectionParityGroups:

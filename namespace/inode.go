@@ -41,6 +41,8 @@ const (
 	flagQuota    = 1 << 27
 	flagDetached = 1 << 28 // root of a deleted subtree
 	flagOne      = 1 << 29 // body is the only block
+
+	flagTypeQuota = 1 << 30
 )
 
 func (in *inode) nameLen() int      { return int(in.length) }

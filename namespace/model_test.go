@@ -27,6 +27,8 @@ type modelNode struct {
 	again  bool   // the last block is being written again
 	cutTo  int64  // under recovery down to this, -1 no
 	ns, ds int64  // quota limits, -1 none
+	policy uint8
+	types  *[2]int64 // limits of SSD and DISK, -1 none
 }
 
 func (m model) below(path string) []string {
@@ -60,9 +62,9 @@ func (n *modelNode) space() (space int64) {
 	return space
 }
 
-// fits tells whether quotas above dir bear the growth. moving is a path whose ancestors
+// fits tells whether quotas above dir bear the growth, of bytes on SSD and DISK last. moving is a path whose ancestors
 // hold it already.
-func (m model) fits(dir string, ns, ds int64, moving string) bool {
+func (m model) fits(dir string, ns, ds int64, moving string, types ...int64) bool {
 	for p := dir; ; p, _ = dfs.Split(p) {
 		n := m[p]
 		inside := moving != "" && (p == "/" || strings.HasPrefix(moving, p+"/"))
@@ -74,6 +76,14 @@ func (m model) fits(dir string, ns, ds int64, moving string) bool {
 			}
 			if ns > 0 && n.ns >= 0 && uns+ns > n.ns || ds > 0 && n.ds >= 0 && uds+ds > n.ds {
 				return false
+			}
+		}
+		if !inside && n.types != nil && types != nil {
+			use := m.typeUse(p, m.policy(p))
+			for k := range use {
+				if types[k] > 0 && n.types[k] >= 0 && use[k]+types[k] > n.types[k] {
+					return false
+				}
 			}
 		}
 		if p == "/" {
@@ -205,7 +215,7 @@ func (x *modelTest) write() {
 	if n.again { // counted as full so far
 		more += n.sizes[len(n.sizes)-1] - modelBlock
 	}
-	ok := open && x.m.fits(up, 0, more*modelRepl, "")
+	ok := open && x.m.fits(up, 0, more*modelRepl, "", x.m.types(path, more)...)
 	x.expect(err, ok, "add block to %s", path)
 	if ok {
 		b := r.(*AddedBlock).Block
@@ -232,7 +242,7 @@ func (x *modelTest) append() {
 	again := last >= 0 && n.sizes[last] < modelBlock && x.g.in[n.ids[last]] == 0 && !rapid.Bool().Draw(x.rt, "new block")
 	r, err := x.apply(&Append{File: x.id(path), Holder: "h1", Machine: "m", NewBlock: last >= 0 && !again && x.g.in[n.ids[last]] == 0})
 	up, _ := dfs.Split(path)
-	ok := n.holder == "" && (!again || x.m.fits(up, 0, (modelBlock-n.sizes[last])*modelRepl, ""))
+	ok := n.holder == "" && (!again || x.m.fits(up, 0, (modelBlock-n.sizes[last])*modelRepl, "", x.m.types(path, modelBlock-n.sizes[last])...))
 	x.expect(err, ok, "append to %s", path)
 	if ok {
 		n.holder, n.again = "h1", again
@@ -253,7 +263,8 @@ func (x *modelTest) truncate() {
 	}
 	to := rapid.Int64Range(0, size+1).Draw(x.rt, "to")
 	r, err := x.apply(&Truncate{File: id, Length: to, Holder: "t", Machine: "m"})
-	ok := n.holder == "" && to <= size && !x.g.cuts(n, to) || n.cutTo == to
+	up, _ := dfs.Split(path)
+	ok := n.holder == "" && to <= size && !x.g.cuts(n, to) && x.m.fits(up, 0, 0, "", x.m.types(path, n.cutGrowth(to))...) || n.cutTo == to
 	x.expect(err, ok, "truncate %s to %d of %d", path, to, size)
 	if !ok || n.cutTo >= 0 || to == size {
 		return
@@ -340,11 +351,14 @@ func (x *modelTest) rename() {
 			ns++
 			ds += x.m[p].space()
 		}
+		types := x.m.typeUse(src, x.m.policy(to))
 		if d != nil {
 			ns--
 			ds -= d.space()
+			gone := x.m.typeUse(dst, x.m.policy(to))
+			types[0], types[1] = types[0]-gone[0], types[1]-gone[1]
 		}
-		quota = x.m.fits(to, ns, ds, src)
+		quota = x.m.fits(to, ns, ds, src, types[:]...)
 	}
 	same := src == dst && s != nil
 	if o.Legacy {
@@ -386,6 +400,10 @@ func (x *modelTest) attr() {
 		n.ns, n.ds = ns, ds
 		return
 	}
+	if rapid.Bool().Draw(x.rt, "media") {
+		x.typeAttr(path, n)
+		return
+	}
 	n.mode = rapid.SampledFrom([]dfs.Mode{0o700, 0o755, 0o1777}).Draw(x.rt, "mode")
 	n.group = rapid.SampledFrom([]string{"g1", "g2"}).Draw(x.rt, "group")
 	_, err := x.apply(&SetAttr{Target: id, Mask: AttrMode | AttrGroup, Mode: n.mode, Group: n.group})
@@ -398,10 +416,15 @@ func (x *modelTest) concat() {
 	if t == nil || s == nil || t.dir {
 		return
 	}
-	_, err := x.apply(&Concat{Target: x.id(target), Sources: []dfs.InodeID{x.id(src)}})
 	up, _ := dfs.Split(target)
+	bears := true
+	if !s.dir {
+		more, less := x.m.types(target, s.space()/modelRepl), x.m.types(src, s.space()/modelRepl)
+		bears = x.m.fits(up, 0, 0, "", more[0]-less[0], more[1]-less[1])
+	}
+	_, err := x.apply(&Concat{Target: x.id(target), Sources: []dfs.InodeID{x.id(src)}})
 	upS, _ := dfs.Split(src)
-	ok := !s.dir && t.holder == "" && s.holder == "" && len(s.sizes) > 0 && target != src && up == upS
+	ok := bears && !s.dir && t.holder == "" && s.holder == "" && len(s.sizes) > 0 && target != src && up == upS
 	x.expect(err, ok, "concat %s to %s", src, target)
 	if ok {
 		t.sizes, t.ids = append(t.sizes, s.sizes...), append(t.ids, s.ids...)
@@ -425,6 +448,7 @@ func (x *modelTest) compare() {
 		require.Equal(x.rt, n.dir, in.IsDir(), path)
 		require.Equal(x.rt, []any{n.mode, n.group, n.mtime, n.holder != ""}, []any{in.Mode, in.Group, in.ModTime, in.UnderConstruction}, path)
 		if n.dir {
+			x.compareTypes(path, n, in.ID)
 			var names []string
 			for _, p := range slices.Sorted(maps.Keys(x.m)) {
 				if up, name := dfs.Split(p); up == path && name != "" {

@@ -288,6 +288,7 @@ const (
 	AttrPolicy      uint32 = 1 << 6
 	AttrNSQuota     uint32 = 1 << 7
 	AttrDSQuota     uint32 = 1 << 8
+	AttrTypeQuota   uint32 = 1 << 9 // DSQuota is that of QuotaType; no other quota changes
 )
 
 // SetAttr changes the attributes of Target that Mask names. Quotas are -1 for "none".
@@ -305,7 +306,7 @@ type SetAttr struct {
 	Policy      uint8
 	NSQuota     int64
 	DSQuota     int64
-	QuotaType   uint8 // dfs.StorageType of a quota by type; 0 all
+	QuotaType   uint8 // the dfs.StorageType of AttrTypeQuota, else 0
 }
 
 // AttrChange is the result of SetAttr.

@@ -2,8 +2,19 @@ package namespace
 
 import "redoubt/dfs"
 
-// opVersion is the version of every op record kind so far.
-const opVersion = 1
+// opVersion is the version of every op's record but one: a SetAttr with AttrTypeQuota has
+// typeQuotaVersion, so that what does not know that bit refuses the log and does not pass over it.
+const (
+	opVersion        = 1
+	typeQuotaVersion = 2
+)
+
+func versionOf(op Op) uint8 {
+	if o, ok := op.(*SetAttr); ok && o.Mask&AttrTypeQuota != 0 {
+		return typeQuotaVersion
+	}
+	return opVersion
+}
 
 // opFields is the number of fields of each kind's record after kind, version and head.
 var opFields = [kindCount]int{
@@ -20,7 +31,7 @@ const headFields = 5
 // and the op's own fields.
 func Encode(dst []byte, op Op) []byte {
 	c := coder{b: dst}
-	kind, version := op.Kind(), uint8(opVersion)
+	kind, version := op.Kind(), versionOf(op)
 	c.array(headFields + opFields[kind])
 	codeUint(&c, &kind)
 	codeUint(&c, &version)
@@ -94,9 +105,8 @@ func newOp(kind Kind) Op {
 func (c *coder) opening() (Kind, error) {
 	n := c.array(0)
 	var kind Kind
-	var version uint8
 	codeUint(c, &kind)
-	codeUint(c, &version)
+	codeUint(c, &c.version)
 	switch {
 	case c.bad:
 		return 0, dfs.Errorf(dfs.Corrupt, "namespace: record does not begin as an op")
@@ -104,8 +114,8 @@ func (c *coder) opening() (Kind, error) {
 		return 0, dfs.Errorf(dfs.Corrupt, "namespace: unknown op kind %d", kind)
 	case kind >= KindSnapshot && kind <= KindCache && kind != KindParityGroup:
 		return 0, dfs.Errorf(dfs.Corrupt, "namespace: op %s is not supported by this version", kind)
-	case version != opVersion:
-		return 0, dfs.Errorf(dfs.Corrupt, "namespace: unsupported version %d of op %s", version, kind)
+	case c.version != opVersion && (c.version != typeQuotaVersion || kind != KindSetAttr):
+		return 0, dfs.Errorf(dfs.Corrupt, "namespace: unsupported version %d of op %s", c.version, kind)
 	case n != headFields+opFields[kind]:
 		return 0, dfs.Errorf(dfs.Corrupt, "namespace: op %s has %d fields, want %d", kind, n, headFields+opFields[kind])
 	}
@@ -235,6 +245,9 @@ func (o *SetAttr) code(c *coder) {
 	codeInt(c, &o.NSQuota)
 	codeInt(c, &o.DSQuota)
 	codeUint(c, &o.QuotaType)
+	if c.read && c.version != versionOf(o) {
+		c.fail()
+	}
 }
 
 func (o *SetACL) code(c *coder) {

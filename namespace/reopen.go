@@ -42,7 +42,7 @@ func (s *State) checkAppend(o *Append) (uint32, error) {
 	in := s.inodes.at(i)
 	if last := s.last(i); last != 0 && !o.NewBlock {
 		if b := s.block(last); b.size() < in.blockSize() && !s.grouped(b) {
-			return i, s.verifyQuota(in.parent, 0, (in.blockSize()-b.size())*int64(in.replication()), 0)
+			return i, s.verifyFile(i, in.blockSize()-b.size())
 		}
 	}
 	return i, nil
@@ -108,7 +108,29 @@ func (s *State) checkTruncate(o *Truncate) (uint32, error) {
 	if o.Length < 0 {
 		return 0, dfs.Errorf(dfs.IllegalArgument, "Cannot truncate to a negative file size: %d.", o.Length)
 	}
-	return i, s.checkCut(i, o.Length)
+	if err := s.checkCut(i, o.Length); err != nil || !s.typed() {
+		return i, err
+	}
+	// Space quotas are not asked: logs have truncates that passed without, and have to come to the same.
+	return i, s.verifyQuota(s.inodes.at(i).parent, growth{types: s.typesFor(i, s.cutGrowth(i, o.Length))}, 0)
+}
+
+// cutGrowth is by how many bytes a truncate changes what quotas count of one replica: a
+// block that is cut inside counts in full until its recovery has ended.
+func (s *State) cutGrowth(i uint32, length int64) (more int64) {
+	in := s.inodes.at(i)
+	end := int64(0)
+	s.eachBlock(i, func(ref uint32) bool {
+		start := end
+		end += s.block(ref).size()
+		if start < length && length < end {
+			more = start + in.blockSize()
+		} else if end == length {
+			more = end
+		}
+		return end < length
+	})
+	return more - in.size()
 }
 
 // checkCut refuses to shorten a block that is in a parity group. What is cut at the boundary
@@ -253,7 +275,7 @@ func (s *State) checkConcat(o *Concat) (target uint32, sources []uint32, err err
 		return 0, nil, dfs.Errorf(dfs.IllegalArgument, "concat: target file %s is under construction", path)
 	}
 	seen := map[uint32]bool{}
-	delta := int64(0)
+	g := growth{}
 	for _, id := range o.Sources {
 		i := s.live(id)
 		if i == 0 {
@@ -278,12 +300,16 @@ func (s *State) checkConcat(o *Concat) (target uint32, sources []uint32, err err
 		}
 		seen[i] = true
 		sources = append(sources, i)
-		delta += in.size() * (int64(t.replication()) - int64(in.replication()))
+		g.ds += in.size() * (int64(t.replication()) - int64(in.replication()))
+		if s.typed() {
+			addTypes(&g.types, s.policyOf(target), in.size(), t.replication())
+			addTypes(&g.types, s.policyOf(i), -in.size(), in.replication())
+		}
 	}
 	if len(sources) == 0 {
 		return 0, nil, dfs.Errorf(dfs.RuntimeIllegal, "No sources given")
 	}
-	return target, sources, s.verifyQuota(t.parent, 0, delta, 0)
+	return target, sources, s.verifyQuota(t.parent, g, 0)
 }
 
 func (s *State) concat(o *Concat) (any, error) {

@@ -55,7 +55,7 @@ func (s *State) Restore(src dfs.SectionSource) error {
 	if err := s.stitch(parts); err != nil {
 		return err
 	}
-	steps := []func(dfs.SectionSource) error{s.restoreBlocks, s.restoreWriters, s.countTrees, s.restoreRetry, s.restoreFeatures, s.restoreGroups, s.restoreEpochs}
+	steps := []func(dfs.SectionSource) error{s.restoreBlocks, s.restoreWriters, s.countTrees, s.restoreRetry, s.restoreFeatures, s.restoreTypeQuotas, s.restoreGroups, s.restoreEpochs}
 	for _, step := range steps {
 		if err := step(src); err != nil {
 			return err

@@ -56,6 +56,7 @@ type script struct {
 var kindWords = map[dfs.Kind]string{
 	dfs.NotFound: "NotFound", dfs.AlreadyExists: "AlreadyExists", dfs.ParentNotDirectory: "ParentNotDirectory", dfs.NotDirectory: "NotDirectory", dfs.NotEmpty: "NotEmpty",
 	dfs.InvalidPath: "InvalidPath", dfs.IllegalArgument: "IllegalArgument", dfs.BeingCreated: "BeingCreated", dfs.LeaseExpired: "LeaseExpired",
+	dfs.TypeQuotaExceeded: "TypeQuotaExceeded", dfs.Unsupported: "Unsupported",
 	dfs.Stale: "Stale", dfs.NSQuotaExceeded: "NSQuotaExceeded", dfs.DSQuotaExceeded: "DSQuotaExceeded", dfs.Other: "Other",
 	dfs.RecoveryInProgress: "RecoveryInProgress", dfs.NoXAttr: "NoXAttr", dfs.ACL: "ACL", dfs.RuntimeIllegal: "RuntimeIllegal",
 	dfs.ComponentTooLong: "ComponentTooLong", dfs.DirectoryTooFull: "DirectoryTooFull",
@@ -199,6 +200,9 @@ func (x *script) runMore(a []string) string {
 		return x.do(&SetAttr{Target: x.id(a[1]), Mask: AttrPolicy, Policy: uint8(num(a[2]))})
 	case "quota":
 		return x.do(&SetAttr{Target: x.id(a[1]), Mask: AttrNSQuota | AttrDSQuota, NSQuota: num(a[2]), DSQuota: num(a[3])})
+	case "typequota": // PATH TYPE BYTES
+		t, _ := dfs.StorageTypeNamed(a[2])
+		return x.do(&SetAttr{Target: x.id(a[1]), Mask: AttrTypeQuota, DSQuota: num(a[3]), QuotaType: uint8(t)})
 	case "setxattr":
 		return x.do(&SetXAttr{Target: x.id(a[1]), Flags: uint8(num(a[2])), Name: a[3], Value: []byte("v")})
 	case "setacl": // PATH default|access: user bob gets rwx
@@ -248,6 +252,9 @@ func (x *script) show(a []string) string {
 		for !c.Step(x.s, 1) {
 		}
 		return fmt.Sprintf("%+v\n", c.Sum)
+	case "types":
+		q, ok := x.s.TypeQuota(x.id(a[1]))
+		return fmt.Sprintln("limits", q.Limit, "used", q.Used, ok)
 	case "lease":
 		return fmt.Sprintln(x.s.Lease(nil, a[1]), x.s.Holders())
 	case "writable":

@@ -22,6 +22,7 @@ const (
 
 	SectionParityGroups = "paritygroups" // left out where there are none
 	SectionEpochs       = "epochs"       // starts of the name node; left out before the first that says so
+	SectionTypeQuotas   = "typequotas"   // by inode; left out where there are none
 
 	SectionSymlinks   = "symlinks"   // reserved
 	SectionSnapshots  = "snapshots"  // reserved
@@ -54,6 +55,7 @@ type Snapshot struct {
 	hash    []uint64
 	retry   [2]uint64 // head and tail
 	quotas  *btree.Map[uint64, Quota]
+	types   *btree.Map[uint64, TypeQuota]
 	acls    *btree.Map[uint64, []ACLEntry]
 	xattrs  *btree.Map[uint64, []XAttr]
 	setting *btree.Map[string, string]
@@ -72,7 +74,7 @@ func (s *State) Snapshot() *Snapshot {
 		ring: s.retry.ring.freeze(), groups: s.group.groups.freeze(), members: s.group.members.freeze(),
 		arena: s.arena.freeze(), text: s.strings.text, hash: s.strings.hash,
 		retry: [2]uint64{s.retry.head, s.retry.tail}, grouped: s.group.groups.live(),
-		quotas: s.feature.quotas.Copy(), acls: s.feature.acls.Copy(), xattrs: s.feature.xattrs.Copy(),
+		quotas: s.feature.quotas.Copy(), types: s.feature.types.Copy(), acls: s.feature.acls.Copy(), xattrs: s.feature.xattrs.Copy(),
 		setting: s.feature.settings.Copy(), epochs: s.epochs, digest: s.Digest(),
 	}
 	n.meta = Meta{
@@ -120,6 +122,9 @@ func (n *Snapshot) Sections() []dfs.Section {
 	}
 	if n.epochs.now.Number > 0 {
 		list = append(list, dfs.Section{Name: SectionEpochs, Write: n.writeEpochs})
+	}
+	if n.types.Len() > 0 {
+		list = append(list, dfs.Section{Name: SectionTypeQuotas, Write: n.writeTypeQuotas})
 	}
 	return list
 }

@@ -53,6 +53,7 @@ type counters struct {
 // features are what few inodes have, by inode id. Values are replaced, never changed.
 type features struct {
 	quotas   btree.Map[uint64, Quota]
+	types    btree.Map[uint64, TypeQuota]
 	acls     btree.Map[uint64, []ACLEntry]
 	xattrs   btree.Map[uint64, []XAttr]
 	settings btree.Map[string, string]
@@ -151,6 +152,9 @@ func (s *State) attach(i, dir uint32, name string) {
 	s.sum.add(s.place(in))
 	ns, ds := s.usage(i)
 	s.charge(dir, ns, ds)
+	if ds != 0 && s.typed() {
+		s.chargeTree(dir, i, 1)
+	}
 }
 
 // detach takes an inode out of its directory; its name is gone.
@@ -159,6 +163,9 @@ func (s *State) detach(i uint32) {
 	s.sum.sub(s.place(in))
 	ns, ds := s.usage(i)
 	s.charge(in.parent, -ns, -ds)
+	if ds != 0 && s.typed() {
+		s.chargeTree(in.parent, i, -1)
+	}
 	d := s.inodes.edit(in.parent)
 	s.dirs.remove(s, d.slot(), i)
 	d.body.high--

@@ -12,12 +12,14 @@ type Summary struct {
 	Sum dfs.ContentSummary
 
 	stack []summaryDir
+	typed bool // TypeUsed is that of a quota
 }
 
 // summaryDir is a directory to visit, from after a name on.
 type summaryDir struct {
-	id    uint64
-	after string
+	id     uint64
+	after  string
+	policy uint8 // that files in it inherit
 }
 
 // Summarize starts a summary of an inode; false if there is none.
@@ -26,23 +28,29 @@ func (s *State) Summarize(id dfs.InodeID) (*Summary, bool) {
 	if i == 0 {
 		return nil, false
 	}
-	c := &Summary{Sum: dfs.ContentSummary{NSQuota: -1, DSQuota: -1}}
+	c := &Summary{Sum: dfs.ContentSummary{NSQuota: -1, DSQuota: -1, TypeQuota: noTypeLimits}}
+	if q, ok := s.TypeQuota(id); ok {
+		c.Sum.TypeQuota, c.Sum.TypeUsed, c.typed = q.Limit, q.Used, true
+	}
 	if q, ok := s.Quota(id); ok {
 		c.Sum.NSQuota, c.Sum.DSQuota = q.NSLimit, q.DSLimit
 	}
 	if i == rootSlot && c.Sum.NSQuota < 0 {
 		c.Sum.NSQuota = math.MaxInt64
 	}
-	c.visit(s, i)
+	c.visit(s, i, s.policyOf(i))
 	return c, true
 }
 
-func (c *Summary) visit(s *State, i uint32) {
+func (c *Summary) visit(s *State, i uint32, policy uint8) {
 	in := s.inodes.at(i)
+	if own := in.policy(); own != dfs.PolicyUnspecified {
+		policy = own
+	}
 	if in.isDir() {
 		c.Sum.Directories++
 		if in.count() > 0 {
-			c.stack = append(c.stack, summaryDir{id: in.id})
+			c.stack = append(c.stack, summaryDir{id: in.id, policy: policy})
 		}
 		return
 	}
@@ -53,6 +61,7 @@ func (c *Summary) visit(s *State, i uint32) {
 	} else {
 		c.Sum.Space += in.size() * int64(in.replication())
 	}
+	addTypes(&c.Sum.TypeSpace, policy, in.size(), in.replication())
 }
 
 // Step visits about max inodes more and reports whether the sum is complete.
@@ -68,7 +77,7 @@ func (c *Summary) Step(s *State, max int) bool {
 		if in.count() < dirSplit/4 && d.after == "" {
 			max -= int(in.count()) + 1
 			s.dirs.each(in.slot(), func(child uint32) bool {
-				c.visit(s, child)
+				c.visit(s, child, d.policy)
 				return true
 			})
 			continue
@@ -76,12 +85,15 @@ func (c *Summary) Step(s *State, max int) bool {
 		page, rest := s.dirs.page(s, nil, in.slot(), d.after, max)
 		if rest > 0 && len(page) > 0 {
 			after := string(s.nameOf(s.inodes.at(page[len(page)-1])))
-			c.stack = append(c.stack, summaryDir{id: d.id, after: after})
+			c.stack = append(c.stack, summaryDir{id: d.id, after: after, policy: d.policy})
 		}
 		for _, child := range page {
-			c.visit(s, child)
+			c.visit(s, child, d.policy)
 		}
 		max -= len(page) + 1
+	}
+	if !c.typed {
+		c.Sum.TypeUsed = c.Sum.TypeSpace
 	}
 	return len(c.stack) == 0
 }

@@ -95,6 +95,9 @@ func (s *State) removeTree(i uint32, r *Deleted) {
 		return
 	}
 	slots, all := s.subtree(i, reapLimit)
+	if !all && s.typed() {
+		s.dropTypesBelow(i)
+	}
 	s.detach(i)
 	if !all {
 		in := s.inodes.edit(i)
@@ -262,15 +265,29 @@ func (s *State) checkMove(o *Rename, m move) (move, error) {
 	} else if err := s.checkNew(m.dir, []string{o.DstName}); err != nil {
 		return m, err
 	}
-	if s.feature.quotas.Len() > 0 {
-		ns, ds := s.usage(m.src)
-		if m.dst != 0 {
-			dns, dds := s.usage(m.dst)
-			ns, ds = ns-dns, ds-dds
-		}
-		return m, s.verifyQuota(m.dir, ns, ds, s.inodes.at(m.src).parent)
+	if s.feature.quotas.Len() > 0 || s.typed() {
+		return m, s.verifyQuota(m.dir, s.moved(m), s.inodes.at(m.src).parent)
 	}
 	return m, nil
+}
+
+// moved is what a rename adds to its destination's directory.
+func (s *State) moved(m move) (g growth) {
+	g.ns, g.ds = s.usage(m.src)
+	typed := s.typedAbove(m.dir)
+	if typed {
+		g.types = s.typeUse(m.src, s.policyOf(m.dir))
+	}
+	if m.dst != 0 {
+		ns, ds := s.usage(m.dst)
+		g.ns, g.ds = g.ns-ns, g.ds-ds
+		if typed {
+			for k, n := range s.typeUseHere(m.dst) {
+				g.types[k] -= n
+			}
+		}
+	}
+	return g
 }
 
 func (s *State) checkOverwrite(o *Rename, m move) *dfs.Error {
@@ -308,6 +325,9 @@ func (s *State) rename(o *Rename) (any, error) {
 	}
 	s.detach(m.src)
 	s.attach(m.src, m.dir, o.DstName)
+	if s.typed() && s.policyOf(from) != s.policyOf(m.dir) {
+		s.recountTypes(m.src)
+	}
 	s.touch(from, o.Time)
 	s.touch(m.dir, o.Time)
 	return r, nil

@@ -350,15 +350,24 @@ func (a *admin) clearQuota(args []string) error {
 	return a.eachDir(args, func(p string) error { return a.c.SetQuota(a.ctx, p, client.ClearQuota, client.KeepQuota) })
 }
 
+// Hadoop's words for a storage type that there is not, to set and to clear.
+const (
+	noTypeToSet   = "Storage type %s is not available. Available storage types are [SSD, DISK, ARCHIVE, PROVIDED, NVDIMM]"
+	noTypeToClear = "No enum constant org.apache.hadoop.fs.StorageType.%s"
+)
+
 // storageTypeOption takes -storageType TYPE out of args; 0 when it is not there.
-func storageTypeOption(args []string) ([]string, dfs.StorageType, error) {
+func storageTypeOption(args []string, none string) ([]string, dfs.StorageType, error) {
 	for i, s := range args {
-		if s != "-storageType" || i+1 >= len(args) {
+		switch {
+		case s != "-storageType":
 			continue
+		case i+1 == len(args):
+			return nil, 0, usagef("option -storageType requires 1 argument.")
 		}
 		t, ok := dfs.StorageTypeNamed(args[i+1])
 		if !ok {
-			return nil, 0, usagef("Storage type %s is not available. Available storage types are [SSD, DISK, ARCHIVE, PROVIDED, NVDIMM]", args[i+1])
+			return nil, 0, usagef(none, args[i+1])
 		}
 		return append(append([]string(nil), args[:i]...), args[i+2:]...), t, nil
 	}
@@ -370,7 +379,7 @@ func (a *admin) setSpaceQuota(args []string) error {
 	if err != nil {
 		return err
 	}
-	args, typ, err := storageTypeOption(args)
+	args, typ, err := storageTypeOption(args, noTypeToSet)
 	if err != nil {
 		return err
 	}
@@ -381,11 +390,14 @@ func (a *admin) setSpaceQuota(args []string) error {
 	if err != nil {
 		return err
 	}
+	if typ != 0 && n <= 0 {
+		return usagef("Invalid values for quota :%d", n)
+	}
 	return a.eachDir(args[1:], func(p string) error { return a.spaceQuota(p, n, typ) })
 }
 
 func (a *admin) clearSpaceQuota(args []string) error {
-	args, typ, err := storageTypeOption(args)
+	args, typ, err := storageTypeOption(args, noTypeToClear)
 	if err == nil {
 		args, err = operands(args, 1)
 	}
@@ -397,6 +409,9 @@ func (a *admin) clearSpaceQuota(args []string) error {
 
 func (a *admin) spaceQuota(path string, n int64, typ dfs.StorageType) error {
 	if typ != 0 {
+		if !typ.HasQuota() {
+			return usagef("Don't support Quota for storage type : %s", typ)
+		}
 		return a.c.SetTypeQuota(a.ctx, path, n, typ)
 	}
 	return a.c.SetQuota(a.ctx, path, client.KeepQuota, n)

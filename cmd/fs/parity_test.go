@@ -24,6 +24,7 @@ import (
 //
 //	%file NAME TEXT      makes a local file in $L; \n and \x00 escapes are known
 //	%dir NAME            makes a local directory
+//	%policy NAME PATH    makes a directory in the file system and sets its storage policy
 //	@USER -command ...   runs a line as USER; without @ as the superuser
 //	dfsadmin -report     runs dfsadmin
 //
@@ -168,6 +169,10 @@ func (s *paritySide) run(t *testing.T, g parityGroup) []parityResult {
 			require.NoError(t, os.MkdirAll(p, 0o755))
 			continue
 		}
+		if words[0] == "%policy" {
+			s.policy(t, words[1], words[2])
+			continue
+		}
 		text, err := strconv.Unquote(`"` + strings.ReplaceAll(strings.Join(words[2:], " "), `"`, `\"`) + `"`)
 		require.NoError(t, err)
 		require.NoError(t, os.MkdirAll(filepath.Dir(p), 0o755))
@@ -183,6 +188,15 @@ func (s *paritySide) run(t *testing.T, g parityGroup) []parityResult {
 		results[i].out, results[i].err = s.normal(results[i].out), s.normal(results[i].err)
 	}
 	return results
+}
+
+func (s *paritySide) policy(t *testing.T, name, path string) {
+	c, err := client.Open(client.Config{NameNodes: []string{s.fs}, User: s.super})
+	require.NoError(t, err)
+	defer c.Close()
+	_, err = c.Mkdirs(context.Background(), path, 0o755, true)
+	require.NoError(t, err)
+	require.NoError(t, c.SetStoragePolicy(context.Background(), path, name))
 }
 
 // reset empties the cluster and the local directory.

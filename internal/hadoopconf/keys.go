@@ -55,6 +55,7 @@ var nameNodeKeys = []Key{
 	{Name: "dfs.namenode.acls.enabled", Kind: Bool, Default: "true", Doc: "access control lists"},
 	{Name: "dfs.namenode.posix.acl.inheritance.enabled", Kind: Bool, Default: "true", Doc: "default ACLs take the umask's place"},
 	{Name: "dfs.namenode.xattrs.enabled", Kind: Bool, Default: "true", Doc: "extended attributes"},
+	{Name: "dfs.quota.by.storage.type.enabled", Kind: Bool, Default: "true", Doc: "quotas by storage type can be set"},
 	{Name: "dfs.permissions.enabled", Kind: Bool, Default: "true", Old: []string{"dfs.permissions"}, Doc: "check permissions"},
 	{Name: "dfs.permissions.superusergroup", Default: "supergroup", Old: []string{"dfs.permissions.supergroup"}, Doc: "members are superusers"},
 	{Name: "dfs.namenode.accesstime.precision", Kind: Duration, Unit: time.Millisecond, Default: "3600000", Old: []string{"dfs.access.time.precision"}, Doc: "access times are this exact (ms); 0: none are kept"},

@@ -16,7 +16,7 @@ var nameNodeKeys = []string{
 	"dfs.namenode.name.dir", "dfs.namenode.edits.dir", "dfs.namenode.storage.dir.perm",
 	"dfs.namenode.fs-limits.max-component-length", "dfs.namenode.fs-limits.max-directory-items", "dfs.namenode.fs-limits.min-block-size",
 	"dfs.namenode.fs-limits.max-blocks-per-file", "dfs.namenode.fs-limits.max-xattrs-per-inode", "dfs.namenode.fs-limits.max-xattr-size",
-	"dfs.namenode.acls.enabled", "dfs.namenode.posix.acl.inheritance.enabled", "dfs.namenode.xattrs.enabled",
+	"dfs.namenode.acls.enabled", "dfs.namenode.posix.acl.inheritance.enabled", "dfs.namenode.xattrs.enabled", "dfs.quota.by.storage.type.enabled",
 	"dfs.permissions.enabled", "dfs.permissions.superusergroup", "dfs.namenode.accesstime.precision",
 	"dfs.namenode.safemode.threshold-pct", "dfs.namenode.safemode.min.datanodes", "dfs.namenode.safemode.extension",
 	"dfs.namenode.checkpoint.txns", "dfs.namenode.checkpoint.period", "dfs.namenode.num.checkpoints.retained",

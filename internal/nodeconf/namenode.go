@@ -120,7 +120,7 @@ func NameNode(conf *hadoopconf.Conf) (namenode.Config, error) {
 	return cfg, err
 }
 
-// attrConfig turns the keys about ACLs and extended attributes into their configuration.
+// attrConfig turns the keys about ACLs, extended attributes and quotas into their configuration.
 func attrConfig(conf *hadoopconf.Conf) namenode.AttrConfig {
 	a := namenode.AttrConfig{
 		NoACLs:        !conf.Bool("dfs.namenode.acls.enabled"),
@@ -128,6 +128,7 @@ func attrConfig(conf *hadoopconf.Conf) namenode.AttrConfig {
 		MaskInherited: !conf.Bool("dfs.namenode.posix.acl.inheritance.enabled"),
 		MaxXAttrs:     conf.Int("dfs.namenode.fs-limits.max-xattrs-per-inode"),
 		MaxXAttrSize:  int(conf.Size("dfs.namenode.fs-limits.max-xattr-size")),
+		NoTypeQuotas:  !conf.Bool("dfs.quota.by.storage.type.enabled"),
 	}
 	if a.MaxXAttrs == 0 {
 		a.MaxXAttrs = -1 // none at all

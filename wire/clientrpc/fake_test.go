@@ -116,7 +116,8 @@ func (f *fake) BlockLocations(c *dfs.Caller, path string, offset, length int64) 
 }
 
 func (f *fake) ContentSummary(c *dfs.Caller, path string) (*dfs.ContentSummary, error) {
-	return &dfs.ContentSummary{Length: 1, Files: 2, Directories: 3, Space: 4, NSQuota: -1, DSQuota: 5}, f.note(c, "ContentSummary %s", path)
+	return &dfs.ContentSummary{Length: 1, Files: 2, Directories: 3, Space: 4, NSQuota: -1, DSQuota: 5,
+		TypeQuota: dfs.TypeSpace{-1, 7, -1, -1, -1}, TypeUsed: dfs.TypeSpace{0, 6}, TypeSpace: dfs.TypeSpace{1, 2}}, f.note(c, "ContentSummary %s", path)
 }
 
 func (f *fake) IsFileClosed(c *dfs.Caller, path string) (bool, error) {

@@ -87,8 +87,8 @@ var readRows = []row{
 		`listings:{partialListing:{` + named(file(emptyBlocks), "a") + `} partialListing:{` + named(dirPB, "b") + `} parentIdx:0} hasMore:false startAfter:""`},
 	{"isFileClosed", `src:"/f"`, "IsFileClosed /f", `result:true`},
 	{"getContentSummary", `src:"/d"`, "ContentSummary /d", `summary:{length:1 fileCount:2 directoryCount:3 quota:18446744073709551615 ` +
-		`spaceConsumed:4 spaceQuota:5 snapshotLength:0 snapshotFileCount:0 snapshotDirectoryCount:0 snapshotSpaceConsumed:0 erasureCodingPolicy:""}`},
-	{"getQuotaUsage", `src:"/d"`, "ContentSummary /d", `usage:{fileAndDirectoryCount:5 quota:18446744073709551615 spaceConsumed:4 spaceQuota:5}`},
+		`spaceConsumed:4 spaceQuota:5 ` + typeQuotasPB(1, 2) + ` snapshotLength:0 snapshotFileCount:0 snapshotDirectoryCount:0 snapshotSpaceConsumed:0 erasureCodingPolicy:""}`},
+	{"getQuotaUsage", `src:"/d"`, "ContentSummary /d", `usage:{fileAndDirectoryCount:5 quota:18446744073709551615 spaceConsumed:4 spaceQuota:5 ` + typeQuotasPB(0, 6) + `}`},
 	{"getPreferredBlockSize", `src:"/f"`, "PreferredBlockSize /f", `value:134217728`},
 	{"getLinkTarget", `src:"/l"`, "LinkTarget /l", `targetPath:"/target"`},
 	{"checkAccess", `path:"/f" mode:6`, "CheckAccess /f 6", ``},
@@ -456,4 +456,14 @@ func TestSatisfyStoragePolicyIsOptional(t *testing.T) {
 	var re *hadooprpc.RemoteError
 	require.ErrorAs(t, err, &re)
 	require.Equal(t, classUnsupportedAction, re.Class)
+}
+
+// typeQuotasPB is the answer about quotas by storage type: 7 on DISK.
+func typeQuotasPB(ssd, disk int) string {
+	list := ""
+	for _, q := range []string{fmt.Sprint("SSD quota:18446744073709551615 consumed:", ssd), fmt.Sprint("DISK quota:7 consumed:", disk),
+		"ARCHIVE quota:18446744073709551615 consumed:0", "PROVIDED quota:18446744073709551615 consumed:0", "NVDIMM quota:18446744073709551615 consumed:0"} {
+		list += " typeQuotaInfo:{type:" + q + "}"
+	}
+	return "typeQuotaInfos:{" + list[1:] + "}"
 }

@@ -286,7 +286,22 @@ func (s *server) contentSummary(c *hadooprpc.Call, r *hdfspb.PathRequest) (hadoo
 		SnapshotDirectoryCount: &none,
 		SnapshotSpaceConsumed:  &none,
 		ErasureCodingPolicy:    &policy,
+		TypeQuotaInfos:         typeQuotas(&sum.TypeQuota, &sum.TypeSpace),
 	}}, nil
+}
+
+// typeQuotas lists the media in HDFS's order, nil if none has a quota or bytes.
+func typeQuotas(quota, used *dfs.TypeSpace) *hdfspb.StorageTypeQuotaInfos {
+	var list []*hdfspb.StorageTypeQuotaInfo
+	some := false
+	for k, t := range dfs.QuotaTypes {
+		some = some || quota[k] >= 0 || used[k] != 0
+		list = append(list, &hdfspb.StorageTypeQuotaInfo{Type: new(hdfspb.StorageType(t)), Quota: u64(quota[k]), Consumed: u64(used[k])})
+	}
+	if !some {
+		return nil
+	}
+	return &hdfspb.StorageTypeQuotaInfos{TypeQuotaInfo: list}
 }
 
 func (s *server) quotaUsage(c *hadooprpc.Call, r *hdfspb.PathRequest) (hadooprpc.Marshaler, error) {
@@ -299,6 +314,7 @@ func (s *server) quotaUsage(c *hadooprpc.Call, r *hdfspb.PathRequest) (hadooprpc
 		Quota:                 u64(sum.NSQuota),
 		SpaceConsumed:         u64(sum.Space),
 		SpaceQuota:            u64(sum.DSQuota),
+		TypeQuotaInfos:        typeQuotas(&sum.TypeQuota, &sum.TypeUsed),
 	}}, nil
 }
 

@@ -131,6 +131,10 @@ func (s *server) setQuota(c *hadooprpc.Call, r *hdfspb.SetQuotaRequest) (hadoopr
 	if r.StorageType != nil {
 		typ = dfs.StorageType(*r.StorageType)
 	}
-	return empty, s.Writer.SetQuota(c.Context(), &c.Caller, r.GetPath(),
+	err := s.Writer.SetQuota(c.Context(), &c.Caller, r.GetPath(),
 		int64(r.GetNamespaceQuota()), int64(r.GetStoragespaceQuota()), typ)
+	if dfs.Is(err, dfs.Unsupported) {
+		return nil, &javaError{classUnsupportedAction, err.Error()}
+	}
+	return empty, err
 }
