@@ -367,7 +367,11 @@ func storageTypeOption(args []string, none string) ([]string, dfs.StorageType, e
 		}
 		t, ok := dfs.StorageTypeNamed(args[i+1])
 		if !ok {
-			return nil, 0, usagef(none, args[i+1])
+			name := args[i+1]
+			if none == noTypeToClear {
+				name = strings.ToUpper(name)
+			}
+			return nil, 0, usagef(none, name)
 		}
 		return append(append([]string(nil), args[:i]...), args[i+2:]...), t, nil
 	}
@@ -397,6 +401,9 @@ func (a *admin) setSpaceQuota(args []string) error {
 }
 
 func (a *admin) clearSpaceQuota(args []string) error {
+	if len(args) == 1 && args[0] == "-storageType" {
+		args = nil // that a directory is missing comes first
+	}
 	args, typ, err := storageTypeOption(args, noTypeToClear)
 	if err == nil {
 		args, err = operands(args, 1)
