@@ -363,3 +363,34 @@ func TestOtherChecksums(t *testing.T) {
 		}
 	}
 }
+
+// TestWriterWithoutChecksums: HDFS's client computes none for a file of one replica under
+// LAZY_PERSIST. The datanode does; from any other writer a packet without is refused.
+func TestWriterWithoutChecksums(t *testing.T) {
+	for _, lazy := range []bool{true, false} {
+		_, nodes := startCluster(t, 1)
+		data := pattern(1300, 3)
+		b := newBlock()
+		q := writeRequest(b, datatransfer.StageSetupCreate, nodes)
+		q.LazyPersist = lazy
+		p := openPipe(t, q, nodes)
+		for len(data) > int(p.off) {
+			part := data[p.off:min(int(p.off)+1024, len(data))]
+			h := datatransfer.Header{Offset: p.off, Seqno: p.seqno, Length: int32(len(part))}
+			raw, _, room := datatransfer.AppendPacket(nil, &h, 0)
+			copy(room, part)
+			_, err := p.c.Write(raw)
+			require.NoError(t, err)
+			p.off, p.seqno = p.off+int64(len(part)), p.seqno+1
+			if a := p.ack(); !lazy {
+				require.Equal(t, datatransfer.StatusErrorChecksum, a.Replies[0])
+				break
+			}
+		}
+		if lazy {
+			p.finish()
+			b.Length = int64(len(data))
+			requireBlock(t, nodes[0], b, data)
+		}
+	}
+}

@@ -250,6 +250,9 @@ func (s *stream) check(p *datatransfer.Packet) error {
 	if rest := p.Offset % int64(s.sum.BytesPer); rest != 0 && s.sum.Type != dfs.ChecksumNull && rest+int64(len(p.Data)) > int64(s.sum.BytesPer) {
 		return fmt.Errorf("datanode: packet of %d bytes at unaligned %d: %w", len(p.Data), p.Offset, datatransfer.ErrFrame)
 	}
+	if len(p.Checksums) == 0 && s.req.LazyPersist {
+		return nil // its writer computes none; the replica gets them here
+	}
 	if bad := s.sum.Verify(p.Checksums, p.Data); bad >= 0 {
 		s.dn.metrics.badPackets.Inc()
 		return fmt.Errorf("%w: %v at %d from %v", errBadChecksum, s.req.Block.Block, p.Offset+int64(bad), s.up.Net.RemoteAddr())

@@ -109,6 +109,9 @@ type WriteRequest struct {
 	Checksum     Checksum
 	StorageType  dfs.StorageType // of the receiver; 0: not said
 	StorageID    string          // of the receiver; "": not said
+	// LazyPersist is of a file with that storage policy: with one replica, HDFS's clients send
+	// its packets without checksums.
+	LazyPersist bool
 }
 
 // ReadRequest asks for Length bytes of a block from Offset on.

@@ -76,6 +76,7 @@ func decodeWrite(b []byte) (Request, error) {
 		NewStamp:     dfs.GenStamp(m.GetLatestGenerationStamp()),
 		Checksum:     Checksum{dfs.ChecksumType(m.RequestedChecksum.GetType()), m.RequestedChecksum.GetBytesPerChecksum()},
 		StorageID:    m.GetStorageId(),
+		LazyPersist:  m.GetAllowLazyPersist(),
 	}
 	if m.StorageType != nil {
 		q.StorageType = dfs.StorageType(*m.StorageType)
@@ -250,6 +251,9 @@ func writeMessage(q *WriteRequest) hdfspb.Message {
 		RequestedChecksum:     &hdfspb.Checksum{Type: &sum, BytesPerChecksum: &q.Checksum.BytesPer},
 		CachingStrategy:       &hdfspb.CachingStrategy{},
 		TargetStorageTypes:    types, TargetStorageIds: ids,
+	}
+	if q.LazyPersist {
+		m.AllowLazyPersist = ptr(true)
 	}
 	if q.StorageType != 0 {
 		m.StorageType = ptr(hdfspb.StorageType(q.StorageType))
