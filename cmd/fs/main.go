@@ -52,7 +52,8 @@ type env struct {
 	stdout io.Writer
 	stderr io.Writer
 	config settings // as given by --conf, HADOOP_CONF_DIR, -conf, -D and -fs
-	user   string   // the effective user: HADOOP_USER_NAME or the process's own
+	user   string   // the effective user: HADOOP_PROXY_USER, HADOOP_USER_NAME or the process's own
+	real   string   // who acts for user, if that is HADOOP_PROXY_USER
 	dir    string   // the working directory for local relative paths
 }
 
@@ -70,7 +71,7 @@ func processEnv() *env {
 		dir = "/"
 	}
 	dir = slashed(dir)
-	return &env{
+	e := &env{
 		stdin:  os.Stdin,
 		stdout: os.Stdout,
 		stderr: os.Stderr,
@@ -78,6 +79,10 @@ func processEnv() *env {
 		user:   effectiveUser(),
 		dir:    dir,
 	}
+	if proxy := os.Getenv("HADOOP_PROXY_USER"); proxy != "" {
+		e.real, e.user = e.user, proxy
+	}
+	return e
 }
 
 // run dispatches one invocation. Shell commands begin with a dash, subcommands don't;

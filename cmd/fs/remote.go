@@ -51,7 +51,7 @@ func connect(e *env, authority string) (fileSystem, error) {
 
 // openClient makes a client from the configuration.
 func openClient(e *env, authority string) (*client.Client, error) {
-	cfg := client.Config{NameNodes: e.config.nameNodes(authority), User: e.user, Context: "CLI", FailFast: true}
+	cfg := client.Config{NameNodes: e.config.nameNodes(authority), User: e.user, RealUser: e.real, Context: "CLI", FailFast: true}
 	cfg.UseHostNames = e.config.boolean("dfs.client.use.datanode.hostname", false)
 	cfg.Write.BestEffort = e.config.boolean("dfs.client.block.write.replace-datanode-on-failure.best-effort", false)
 	switch policy := e.config.get("dfs.client.block.write.replace-datanode-on-failure.policy", "DEFAULT"); strings.ToUpper(policy) {
