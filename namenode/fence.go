@@ -353,6 +353,18 @@ func (n *NameNode) accepted() (a accepted) {
 	return a
 }
 
+// Superseded tells that another name node of the cluster has taken over the datanodes; nil
+// while this one has them.
+func (n *NameNode) Superseded() error {
+	f := &n.fence
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.newer == 0 {
+		return nil
+	}
+	return dfs.Errorf(dfs.Fenced, "datanode %s has served a name node of this cluster with the newer start epoch %s; this one changes nothing any more", f.who, dfs.EpochText(f.newer))
+}
+
 // Warnings are what an administrator should know and nothing mends by itself, one sentence
 // each.
 func (n *NameNode) Warnings() (list []string) {

@@ -105,6 +105,8 @@ func TestTwoNameNodesOnCopies(t *testing.T) {
 	eventually(t, func() bool { return nn2.NameNode().Blocks().Nodes.Live == 2 }, "the newer one gets the datanodes")
 	eventually(t, func() bool { return strings.Contains(c.NameNode().SafeModeText(), "newer start epoch") }, "the older one learns of it")
 
+	require.True(t, dfs.Is(c.NameNode().Superseded(), dfs.Fenced), "and is not healthy any more")
+	require.NoError(t, nn2.NameNode().Superseded())
 	super := &dfs.Caller{User: hadoopconf.User(os.LookupEnv)}
 	_, err = c.NameNode().Delete(t.Context(), super, "/common-0", false)
 	require.True(t, dfs.Is(err, dfs.SafeMode), "the older one changes nothing any more: %v", err)

@@ -1,6 +1,7 @@
 package nameserver
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 
@@ -24,7 +25,7 @@ func (s *Server) handler(cfg Config) http.Handler {
 // health is good while the name node serves, with a note while safe mode is on or a name
 // directory is out, and bad once its journal has failed.
 func (s *Server) health() (string, error) {
-	if err := s.nn.Err(); err != nil {
+	if err := errors.Join(s.nn.Err(), s.nn.Superseded()); err != nil {
 		return "", err
 	}
 	var notes []string
