@@ -9,7 +9,6 @@ import (
 	"strconv"
 
 	"redoubt/dfs"
-	"redoubt/vfs"
 )
 
 // servedFile is current/served of a volume: which name node this datanode has served.
@@ -94,7 +93,7 @@ func (p properties) checksum() string {
 			rest[k] = v
 		}
 	}
-	return fmt.Sprintf("%08x", crc32.Checksum(rest.bytes(), crc32.MakeTable(crc32.Castagnoli)))
+	return fmt.Sprintf("%08x", crc32.Checksum(rest.bytes(), castagnoli))
 }
 
 func parseServed(p properties) (s Served, err error) {
@@ -110,9 +109,4 @@ func parseServed(p properties) (s Served, err error) {
 	}
 	s = Served{Epoch: number("epoch"), ToldEpoch: number("toldEpoch"), TxID: dfs.TxID(number("txid"))}
 	return s, err
-}
-
-// sweepServed removes what a crash left of a publication.
-func (v *volume) sweepServed() error {
-	return vfs.SweepTemp(v.fs, path.Join(v.dir, "current"), servedFile)
 }

@@ -74,10 +74,7 @@ func (v *volume) open(cluster dfs.ClusterInfo) (uuid string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if err := vfs.SweepTemp(v.fs, path.Join(v.dir, "current"), versionFile); err != nil {
-		return "", err
-	}
-	if err := v.sweepServed(); err != nil {
+	if err := vfs.SweepTemp(v.fs, path.Join(v.dir, "current"), versionFile, servedFile); err != nil {
 		return "", err
 	}
 	if id := p["clusterID"]; id != cluster.ClusterID {

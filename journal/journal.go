@@ -99,7 +99,7 @@ func (j *Journal) open(ctx context.Context) error {
 		return err
 	}
 	c := &j.committer
-	c.next, c.first, c.epoch = r.last+1, r.last+1, nextEpoch(r.hist.newest())
+	c.next, c.first, c.epoch = r.last+1, r.last+1, NextEpoch(r.hist.newest())
 	c.mark = r.hist.mark(r.last, epochStart{c.epoch, c.first})
 	j.reached.txid.Store(uint64(r.last))
 	j.reached.setFloors(c.mark.floors)
@@ -144,9 +144,9 @@ func (j *Journal) joinAll() {
 	}
 }
 
-// nextEpoch is greater than epoch, and different each time: two directories that were
+// NextEpoch is greater than epoch, and different each time: two directories that were
 // each used alone after the same past can be told apart when they meet again.
-func nextEpoch(epoch uint64) uint64 {
+func NextEpoch(epoch uint64) uint64 {
 	const random = 32 // low bits
 	return (epoch>>random+1)<<random | uint64(rand.Uint32())
 }

@@ -334,7 +334,7 @@ func (c *Choice) leave(fs vfs.FS) error {
 // the last step, so that nothing starts on half of a choice.
 func (c *Choice) agree(fs vfs.FS) error {
 	hist := c.run.hist
-	mark := hist.mark(c.keep, epochStart{nextEpoch(hist.newest()), c.keep + 1})
+	mark := hist.mark(c.keep, epochStart{NextEpoch(hist.newest()), c.keep + 1})
 	for _, s := range hist.all {
 		if s.markBad != nil {
 			if err := setAside(fs, s.dir.cur, watermarkFile, corruptSuffix); err != nil {

@@ -54,7 +54,7 @@ func (n *NameNode) beginEpoch(ctx context.Context, number uint64) error {
 	c, now := n.ns.Counts(), n.ns.Epoch().Number
 	n.state.RUnlock()
 	if number <= now {
-		number = (now>>32+1)<<32 | uint64(rand.Uint32())
+		number = journal.NextEpoch(now)
 	}
 	_, _, block, stamp := n.blocks.Future()
 	floors := n.journal.Floors()
@@ -277,7 +277,7 @@ func (n *NameNode) goOn(ctx context.Context) error {
 	newer := f.newer
 	f.mu.Unlock()
 	if newer != 0 {
-		if err := n.beginEpoch(ctx, (newer>>32+1)<<32|uint64(rand.Uint32())); err != nil {
+		if err := n.beginEpoch(ctx, journal.NextEpoch(newer)); err != nil {
 			return err
 		}
 	}

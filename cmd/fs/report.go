@@ -48,9 +48,7 @@ func (a *admin) report(args []string) error {
 // reportWarnings prints what the name node warns of. One of HDFS's knows no such question.
 func (a *admin) reportWarnings() error {
 	for _, addr := range a.nodes {
-		c := control.NewAdminClient(control.ClientConfig{Addr: addr, User: a.user})
-		warnings, err := c.Warnings(a.ctx)
-		err = errors.Join(err, c.Close())
+		warnings, err := a.warnings(addr)
 		switch {
 		case dfs.Is(err, dfs.Unavailable) && len(a.nodes) > 1:
 			fmt.Fprintf(a.out, "WARNING: name node %s can't be asked: %s\n", addr, message(err))
@@ -64,13 +62,19 @@ func (a *admin) reportWarnings() error {
 	return nil
 }
 
+// warnings asks one name node.
+func (a *admin) warnings(addr string) ([]string, error) {
+	c := control.NewAdminClient(control.ClientConfig{Addr: addr, User: a.user})
+	warnings, err := c.Warnings(a.ctx)
+	return warnings, errors.Join(err, c.Close())
+}
+
 // whySafe tells on standard error what keeps a name node of ours in safe mode although it was
 // to leave it. That it can't be asked is no failure of the command.
 func (a *admin) whySafe() {
 	for _, addr := range a.nodes {
-		c := control.NewAdminClient(control.ClientConfig{Addr: addr, User: a.user})
-		warnings, err := c.Warnings(a.ctx)
-		if cerr := c.Close(); err != nil || cerr != nil {
+		warnings, err := a.warnings(addr)
+		if err != nil {
 			continue
 		}
 		for _, w := range warnings {
